@@ -1,0 +1,45 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/sh
+NOX := .venv/bin/nox --no-venv --non-interactive
+HOSTS ?= 10
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test lint sanity unit molecule bench clean
+
+help: ## list every target
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make the virtual environment .venv with all that the other targets need
+	@tests/setup.sh
+
+demo: setup ## show it: break a small fleet, audit it, remediate it, prove it
+	@.venv/bin/python tests/demo.py
+
+demo-down: setup ## remove what the demo left running
+	@.venv/bin/python tests/demo.py --down
+
+test: setup ## run every test; REQUIRE_LAB=1 turns what cannot run here into a failure
+	@.venv/bin/python tests/run.py
+
+lint: setup ## ansible-lint, ruff, mypy
+	@$(NOX) -s lint
+
+sanity: setup ## ansible-test sanity
+	@$(NOX) -s sanity
+
+unit: setup ## unit tests, also on the oldest Python that managed hosts may have
+	@$(NOX) -s unit unit_host
+
+molecule: setup ## one scenario per role and one for a fleet, on systemd hosts
+	@$(NOX) -s molecule
+
+bench: setup ## what an audit costs, as ratios to a ping and to a hand-written playbook; HOSTS=10
+	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
+
+clean: setup ## take down the lab, remove its images and everything that was built here
+	@.venv/bin/python tests/demo.py --down
+	@.venv/bin/python tests/lab/lab.py clean
+	@rm -rf .venv .work bad_gateway_report

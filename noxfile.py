@@ -1,0 +1,110 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The quality gates. `make test` runs them all; each is a target of its own too.
+
+They use the tools of .venv (see tests/setup.sh), except unit_host, which makes an environment with the oldest Python
+that managed hosts may have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+WORK = ROOT / ".work"
+COLLECTION = Path("ansible_collections/sre/bad_gateway")
+
+nox.options.error_on_missing_interpreters = False
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Ansible's, Python's and types' linters."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", str(WORK / COLLECTION / "plugins"), "tests", "noxfile.py")
+    session.run(
+        "ansible-lint", "--offline", "--profile", "production", env={"ANSIBLE_COLLECTIONS_PATH": str(WORK)}
+    )
+
+
+@nox.session(venv_backend="none")
+def sanity(session: nox.Session) -> None:
+    """ansible-test sanity, on a copy where it expects a collection to lie, without any ignore file."""
+    checkout = _copy_tree(WORK / "sanity")
+    home = WORK / "sanity" / "home"
+    _bootstrap_pip_offline(home)
+    with session.chdir(checkout):
+        session.run("ansible-test", "sanity", "--color", "no", *session.posargs, env={"HOME": str(home)})
+
+
+@nox.session(venv_backend="none")
+def unit(session: nox.Session) -> None:
+    """Unit tests, with the controller's Python."""
+    session.run("pytest", "--quiet", *session.posargs)
+
+
+@nox.session(python="3.8")
+def unit_host(session: nox.Session) -> None:
+    """Unit tests of the code that runs on managed hosts, with the oldest Python that it supports."""
+    session.install("--quiet", "pytest", "hypothesis", "-r", "requirements.txt")
+    session.run("pytest", "--quiet", "tests/unit/plugins/module_utils", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def molecule(session: nox.Session) -> None:
+    """Every Molecule scenario, on systemd hosts."""
+    doctor = subprocess.run([sys.executable, "tests/lab", "doctor"], capture_output=True, text=True, check=False)
+    if doctor.returncode != 0:
+        session.skip(" ".join(doctor.stdout.split()))
+    for scenario in session.posargs or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")):
+        session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
+
+
+def _molecule_environment() -> dict[str, str]:
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": str(WORK),
+        "ANSIBLE_INJECT_FACT_VARS": "false",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+    }
+
+
+def _copy_tree(directory: Path) -> Path:
+    """Copy what git tracks, and what it would track, to a path that ends as a collection's must."""
+    target = directory / COLLECTION
+    shutil.rmtree(target, ignore_errors=True)
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=target, check=True)
+    return target
+
+
+def _bootstrap_pip_offline(home: Path) -> None:
+    """Let ansible-test take pip from Python itself instead of downloading it: not every machine reaches that site."""
+    import ansible_test
+
+    requirements = Path(ansible_test.__path__[0]) / "_internal" / "python_requirements.py"
+    version = re.search(r"\bpip='([0-9.]+)'", requirements.read_text(encoding="utf-8"))
+    if version is None:
+        return
+    cache = home / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    script = cache / f"get_pip_{version[1].replace('.', '_')}.py"
+    script.write_text("import ensurepip\n\nensurepip.bootstrap()\n", encoding="utf-8")
+
+
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

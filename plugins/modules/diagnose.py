@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of sre.bad_gateway.diagnose; the work is done by the action plugin of that name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: diagnose
+short_description: Name the causes of 502 Bad Gateway from what was observed on a fleet
+version_added: 0.1.0
+description:
+  - Reads the observations of a run directory, joins the hosts with each other, and returns findings, each with its
+    evidence and its fix, and a plan for each host.
+  - Runs on the controller only and connects to no host. The same observations always give the same findings.
+author:
+  - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and return changed status prediction without modifying target.
+  diff_mode:
+    support: none
+    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
+  idempotent:
+    support: full
+    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+options:
+  run_dir:
+    description: Directory on the controller that M(sre.bad_gateway.observe) wrote its observations to.
+    type: path
+    required: true
+  hosts:
+    description:
+      - The hosts of this run. Observations of other hosts, left by an earlier run, are removed from the directory.
+      - By default every host that the directory holds an observation of.
+    type: list
+    elements: str
+seealso:
+  - module: sre.bad_gateway.observe
+  - module: sre.bad_gateway.report
+"""
+
+EXAMPLES = r"""
+- name: Find out what is wrong, and where
+  sre.bad_gateway.diagnose:
+    run_dir: bad_gateway_report
+    hosts: "{{ ansible_play_hosts_all }}"
+  run_once: true
+  register: diagnosis
+
+- name: Show the causes
+  ansible.builtin.debug:
+    msg: "{{ diagnosis.findings | map(attribute='cause') | list }}"
+  run_once: true
+"""
+
+RETURN = r"""
+run_id:
+  description: Names the run - when it began, and a hash of what it looked at.
+  type: str
+  returned: success
+  sample: 20260930T031500Z-1f2e3d4c
+findings:
+  description: What is wrong, most severe first, in the schema of the report.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - cause: app_not_running
+      host: app1
+      severity: outage
+      confidence: certain
+      endpoint: tcp:app1:8000
+plans:
+  description: For each host with automatic fixes, the roles to apply there with their variables.
+  type: dict
+  returned: success
+  sample:
+    app1:
+      supervision:
+        supervision_units:
+          - unit: shop.service
+            state: started
+hosts:
+  description: For each host, whether it could be looked at, its nginx versions and its number of routes.
+  type: dict
+  returned: success
+  sample:
+    app1:
+      status: ok
+      reason: ""
+      nginx: []
+      routes: 0
+"""

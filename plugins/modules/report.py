@@ -1,0 +1,83 @@
+#!/usr/bin/python
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of sre.bad_gateway.report; the work is done by the action plugin of that name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Report what was found on a fleet, for people and for programs
+version_added: 0.1.0
+description:
+  - Diagnoses the observations of a run directory, writes C(report.json) and C(report.md) there, and prints the findings
+    as a table.
+  - Runs on the controller only and connects to no host, so it also works on observations that were saved elsewhere.
+    Reports are no change of a host, the result is never C(changed).
+author:
+  - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and return changed status prediction without modifying target.
+  diff_mode:
+    support: none
+    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
+  idempotent:
+    support: full
+    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+options:
+  run_dir:
+    description: Directory on the controller that M(sre.bad_gateway.observe) wrote its observations to.
+    type: path
+    required: true
+  phase:
+    description:
+      - V(audit) - the run only looked.
+      - V(before) - a remediation follows. Once written, observations and reports are set aside in C(RUN_DIR/before).
+      - V(after) - a remediation is over. The report tells what became of the findings in C(RUN_DIR/before).
+    type: str
+    choices: [audit, before, after]
+    default: audit
+  changes:
+    description: For each host, what a remediation changed there (files, units), for the report to list.
+    type: dict
+    default: {}
+  fail_on:
+    description:
+      - The least severity of a finding that makes this task fail, after the reports are written.
+    type: str
+    choices: [nothing, risk, intermittent, outage]
+    default: nothing
+  fail_on_unseen:
+    description: Whether a host that could not be looked at makes this task fail, after the reports are written.
+    type: bool
+    default: true
+seealso:
+  - module: sre.bad_gateway.observe
+  - module: sre.bad_gateway.diagnose
+"""
+
+EXAMPLES = r"""
+- name: Report, and fail a nightly job when somebody gets a 502
+  sre.bad_gateway.report:
+    run_dir: bad_gateway_report
+    fail_on: outage
+  run_once: true
+"""
+
+RETURN = r"""
+files:
+  description: The reports, on the controller.
+  type: list
+  elements: str
+  returned: always
+  sample: [bad_gateway_report/report.json, bad_gateway_report/report.md]
+findings:
+  description: How many findings of each severity there are.
+  type: dict
+  returned: always
+  sample: {outage: 2, intermittent: 0, risk: 1}
+"""

@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation and wiring of sre.bad_gateway.service_override."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: service_override
+short_description: Set settings of a systemd unit through a drop-in of its own
+version_added: 0.1.0
+description:
+  - Writes a drop-in file for a unit, for example with C(Restart=always) or C(After=), and lets systemd read it.
+    The vendor's unit file is never touched.
+  - The drop-in is tested with C(systemd-analyze verify) on a copy of the unit before it is put in place. When the unit
+    does not load with it all the same, what was there before is put back.
+  - Dependencies that a unit has already (C(After=), C(Requires=), C(Wants=)) can be added to by a drop-in, not taken
+    away. Other list settings are reset with an empty first value, for example C(["", "/usr/bin/app"]).
+  - The unit is not restarted. Most settings take effect at its next start; C(Restart=) and dependencies at once.
+author:
+  - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and return changed status prediction without modifying target.
+  diff_mode:
+    support: full
+    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
+  idempotent:
+    support: full
+    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+requirements:
+  - systemd on the managed host
+  - root on the managed host
+options:
+  unit:
+    description: Full name of the unit, with its suffix.
+    type: str
+    required: true
+  name:
+    description:
+      - Name of this override among those of the unit. The file is
+        C(/etc/systemd/system/UNIT.d/90-bad-gateway-NAME.conf).
+    type: str
+    default: override
+  sections:
+    description:
+      - Sections of the unit, each with its settings. A value is a string, a number, a boolean (written as C(yes) or
+        C(no)) or, for settings that may be given several times, a list of these.
+      - Required when O(state=present).
+    type: dict
+  state:
+    description: Whether the drop-in exists.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: sre.bad_gateway.service_listening
+  - module: ansible.builtin.systemd_service
+"""
+
+EXAMPLES = r"""
+- name: Let systemd revive the app, whatever ended it
+  sre.bad_gateway.service_override:
+    unit: shop.service
+    name: supervision
+    sections:
+      Service:
+        Restart: always
+        RestartSec: 2s
+
+- name: Start nginx after the app, without tying their restarts together
+  sre.bad_gateway.service_override:
+    unit: nginx.service
+    name: shop
+    sections:
+      Unit:
+        After: [shop.service]
+        Wants: [shop.service]
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed on the host, or would be in check mode, for reports.
+  type: list
+  elements: str
+  returned: success
+  sample: [/etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf]
+path:
+  description: The drop-in file.
+  type: str
+  returned: success
+  sample: /etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf
+reloaded:
+  description: Whether systemd was told to read its units again.
+  type: bool
+  returned: success
+  sample: true
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import (
+    Override,
+    apply,
+    diff,
+    typed_sections,
+)
+
+
+def main() -> None:
+    """Wire the module's arguments to the change and its outcome to the result."""
+    module = AnsibleModule(
+        argument_spec={
+            "unit": {"type": "str", "required": True},
+            "name": {"type": "str", "default": "override"},
+            "sections": {"type": "dict"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        required_if=[("state", "present", ["sections"])],
+        supports_check_mode=True,
+    )
+    try:
+        sections = typed_sections(module.params["sections"] if module.params["state"] == "present" else {})
+        override = Override(unit=module.params["unit"], name=module.params["name"], sections=sections)
+        outcome = apply(override, check_mode=module.check_mode)
+    except ChangeError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=outcome.changed,
+        changes=[outcome.path] if outcome.changed else [],
+        path=outcome.path,
+        reloaded=outcome.reloaded,
+        diff=diff(outcome),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of action plugins whose modules read nginx's files."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import ShippingError, crossplane_archive
+
+
+class CrossplaneAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+    """Runs the task's module with crossplane in its payload, so that hosts need nothing installed."""
+
+    def execute_with_crossplane(self, *, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """Run the module in one round trip and return its result."""
+        try:
+            archive = crossplane_archive()
+        except ShippingError as error:
+            raise AnsibleActionFail(str(error)) from error
+        result: Dict[str, Any] = self._execute_module(
+            module_args={**arguments, "_crossplane": archive}, task_vars=task_vars
+        )
+        return result

@@ -1,0 +1,105 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an audit costs, in one run on one machine: ratios to a bare ping and to a hand-written playbook.
+
+The hosts are the lab's, each with nginx in front of a gunicorn, all healthy. Every command runs several times in turn,
+so that a slow moment of the machine meets them all; the medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from lab import Fleet, HostSpec  # noqa: E402  # the lab lies beside this directory
+
+BIN = ROOT / ".venv" / "bin"
+OUTPUT = ROOT / ".work" / "bench"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a command took."""
+
+    wall: float  # seconds
+    cpu: float  # seconds of the controller: ansible and what it waited for
+
+
+def commands(inventory: Path) -> dict[str, list[str]]:
+    """The commands to compare, by name."""
+    playbook = [str(BIN / "ansible-playbook"), "-i", str(inventory)]
+    output = ["-e", f"bad_gateway_output_dir={OUTPUT / 'report'}"]
+    return {
+        "ping": [str(BIN / "ansible"), "all", "-i", str(inventory), "-m", "ansible.builtin.ping"],
+        "audit": [*playbook, "sre.bad_gateway.audit", *output],
+        "remediate (nothing to do)": [*playbook, "sre.bad_gateway.remediate", *output],
+        "by hand": [*playbook, str(Path(__file__).with_name("by_hand.yml"))],
+    }
+
+
+def measure(command: list[str]) -> Cost:
+    """Run a command to its end; its output is shown only when it fails."""
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".work"), "ANSIBLE_NOCOLOR": "1"}
+    log = OUTPUT / "last.log"
+    begin = time.monotonic()
+    with log.open("wb") as sink, subprocess.Popen(command, env=environment, stdout=sink, stderr=sink) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')[-4000:]}")
+    return Cost(wall=time.monotonic() - begin, cpu=usage.ru_utime + usage.ru_stime)
+
+
+def compare(inventory: Path, *, rounds: int) -> dict[str, Cost]:
+    """Median costs of every command; one warm-up round opens the SSH connections and fills the caches."""
+    costs: dict[str, list[Cost]] = {}
+    for turn in range(rounds + 1):
+        for name, command in commands(inventory).items():
+            cost = measure(command)
+            print(f"  {'warm-up' if turn == 0 else f'round {turn}'}: {name} {cost.wall:.1f} s", flush=True)
+            if turn:
+                costs.setdefault(name, []).append(cost)
+    return {
+        name: Cost(wall=statistics.median(c.wall for c in seen), cpu=statistics.median(c.cpu for c in seen))
+        for name, seen in costs.items()
+    }
+
+
+def show(costs: dict[str, Cost], *, hosts: int) -> None:
+    """Print the ratios."""
+    print(f"\n{hosts} hosts; medians; wall time and the controller's CPU time, as ratios")
+    print(f"{'':28}{'wall s':>8}{'cpu s':>8}{'wall / ping':>13}{'wall / by hand':>16}{'cpu / ping':>12}")
+    ping, by_hand = costs["ping"], costs["by hand"]
+    for name, cost in costs.items():
+        print(
+            f"{name:28}{cost.wall:8.1f}{cost.cpu:8.1f}{cost.wall / ping.wall:13.2f}"
+            f"{cost.wall / by_hand.wall:16.2f}{cost.cpu / ping.cpu:12.2f}"
+        )
+
+
+def main() -> None:
+    """Bring hosts up, measure, take them down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, default=10, help="number of hosts (default 10)")
+    parser.add_argument("--rounds", type=int, default=3, help="counted runs of each command (default 3)")
+    arguments = parser.parse_args()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    specs = [HostSpec(f"bench{n:02}", roles=("nginx", "gunicorn_tcp")) for n in range(1, arguments.hosts + 1)]
+    print(f"==> bringing {arguments.hosts} hosts up", flush=True)
+    with Fleet("bench", specs) as fleet:
+        show(compare(Path(fleet.inventory_path), rounds=arguments.rounds), hosts=arguments.hosts)
+
+
+if __name__ == "__main__":
+    main()
