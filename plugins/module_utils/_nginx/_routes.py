@@ -1,0 +1,289 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a configuration says about routes, upstreams, endpoints and error logs: pure functions, nothing is resolved."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Iterable, Iterator
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
+    PASS_PROTOCOLS,
+    Address,
+    AddressError,
+    Target,
+    parse_address,
+    redacted,
+    split_target,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive, walk
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import Token, to_bytes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    Endpoint,
+    ErrorLogSetting,
+    Position,
+    Route,
+    Upstream,
+    UpstreamServer,
+)
+
+_LEVELS = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
+_LOCATION_MODIFIERS = ("^~", "~*", "~", "=")  # nginx takes them with or without a blank before the name
+_SERVER_PORT = 80  # of a `server` in an upstream block, whatever the protocol
+
+
+@dataclass(frozen=True)
+class Server:
+    """One `server` of an upstream block."""
+
+    directive: Directive
+    address: Address | None  # None: nginx would not take it
+
+
+@dataclass(frozen=True)
+class Group:
+    """An upstream block."""
+
+    directive: Directive
+    servers: tuple[Server, ...]
+
+    @property
+    def name(self) -> str:
+        return _value(self.directive, 0)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A `*_pass` with all that decides where it leads: a route, still tied to the words in the file."""
+
+    directive: Directive
+    target: Target
+    server_names: tuple[str, ...]
+    listen: tuple[str, ...]
+    location: str
+    group: Group | None
+    address: Address | None  # None: through a group, or not to be read off the text
+
+    @property
+    def ends(self) -> list[tuple[Address, Directive]]:
+        """Every address it can lead to, with the statement that names it."""
+        if self.group is not None:
+            return [(server.address, server.directive) for server in self.group.servers if server.address is not None]
+        return [] if self.address is None else [(self.address, self.directive)]
+
+
+def passes(config: Config) -> list[Pass]:
+    """Every route in force, in the order of the files."""
+    groups = {group.name.lower(): group for group in reversed(_groups(config))}
+    found = []
+    for server in (directive for directive in _http(config) if directive.name == "server"):
+        block = server.block or ()
+        names = tuple(arg.value for one in block if one.name == "server_name" for arg in one.args)
+        listen = tuple(" ".join(arg.value for arg in one.args) for one in block if one.name == "listen")
+        for location, directive in _in_locations(block, ""):
+            found.append(_pass(directive, names=names, listen=listen, location=location, groups=groups))
+    return found
+
+
+def routes(config: Config) -> list[Route]:
+    seen: Counter[str] = Counter()
+    found = []
+    for one in passes(config):
+        name = _route_name(one)
+        seen[name] += 1
+        found.append(
+            Route(
+                id=name if seen[name] == 1 else f"{name} #{seen[name]}",
+                server_names=[shown(server_name) for server_name in one.server_names],
+                listen=[shown(listen) for listen in one.listen],
+                location=shown(one.location),
+                directive=shown(one.directive.name),
+                target=redacted(shown(_value(one.directive, 0))),
+                upstream=shown(one.group.name) if one.group else None,
+                endpoints=list(dict.fromkeys(shown(address.key) for address, _directive in one.ends)),
+                variables=one.target.variables,
+                file=shown(one.directive.file),
+                line=one.directive.line,
+            )
+        )
+    return found
+
+
+def upstreams(config: Config) -> list[Upstream]:
+    return [
+        Upstream(
+            name=shown(group.name),
+            servers=[_upstream_server(server) for server in group.servers],
+            directives=[
+                [shown(word.value) for word in (one.name, *one.args)]
+                for one in group.directive.block or ()
+                if one.name != "server"
+            ],
+            file=shown(group.directive.file),
+            line=group.directive.line,
+        )
+        for group in _groups(config)
+    ]
+
+
+def endpoints(config: Config) -> list[Endpoint]:
+    """Every address that a route can lead to, once per protocol spoken there; host names are not resolved."""
+    found: dict[tuple[str, str], Endpoint] = {}
+    for one in passes(config):
+        for address, directive in one.ends:
+            endpoint = found.setdefault((address.key, one.target.protocol), _endpoint(address, one.target.protocol))
+            position = Position(file=shown(directive.file), line=directive.line)
+            if position not in endpoint["written_at"]:
+                endpoint["written_at"].append(position)
+    return list(found.values())
+
+
+def error_logs(config: Config, *, default: str) -> list[ErrorLogSetting]:
+    """Every `error_log` that the main level and HTTP use; `default` (compiled in) where the main level has none."""
+    found = [_error_log(one, config.prefix) for one in config.directives if one.name == "error_log"]
+    if not found:
+        destination = _destination(default, config.prefix)
+        found.append(ErrorLogSetting(destination=destination, level="error", file=shown(config.main), line=0))
+    for one in walk(_http(config)):
+        if one.name == "error_log":
+            found.append(_error_log(one, config.prefix))
+    return [setting for index, setting in enumerate(found) if setting not in found[:index]]
+
+
+def worker_user(config: Config) -> str | None:
+    """The argument of `user`; None: the compiled-in default holds."""
+    return next((shown(_value(one, 0)) for one in config.directives if one.name == "user"), None)
+
+
+def shown(text: str) -> str:
+    """Text that any JSON reader takes: bytes that are no UTF-8 become replacement characters."""
+    return to_bytes(text).decode("utf-8", "replace")
+
+
+def _value(directive: Directive, index: int) -> str:
+    """An argument as nginx reads it; empty where it is missing, which only a rejected configuration has."""
+    return directive.args[index].value if len(directive.args) > index else ""
+
+
+def _http(config: Config) -> Iterator[Directive]:
+    for directive in config.directives:
+        if directive.name == "http":
+            yield from directive.block or ()
+
+
+def _groups(config: Config) -> list[Group]:
+    return [
+        Group(
+            directive=directive,
+            servers=tuple(
+                Server(directive=one, address=_address(_value(one, 0), default_port=_SERVER_PORT))
+                for one in directive.block or ()
+                if one.name == "server"
+            ),
+        )
+        for directive in _http(config)
+        if directive.name == "upstream"
+    ]
+
+
+def _in_locations(block: Iterable[Directive], location: str) -> Iterator[tuple[str, Directive]]:
+    for directive in block:
+        if directive.name in PASS_PROTOCOLS:
+            yield location, directive
+        elif directive.block is not None:
+            inner = _location(directive.args) if directive.name == "location" else location
+            yield from _in_locations(directive.block, inner)
+
+
+def _location(args: tuple[Token, ...]) -> str:
+    words = [arg.value for arg in args]
+    if len(words) == 1:
+        modifier = next((mark for mark in _LOCATION_MODIFIERS if words[0].startswith(mark)), "")
+        words = [modifier, words[0][len(modifier) :]] if modifier else words
+    return " ".join(words)
+
+
+def _pass(
+    directive: Directive, *, names: tuple[str, ...], listen: tuple[str, ...], location: str, groups: dict[str, Group]
+) -> Pass:
+    target = split_target(directive.name, _value(directive, 0))
+    group = groups.get(target.address.lower()) if target.decided else None
+    known = target.decided and group is None
+    return Pass(
+        directive=directive,
+        target=target,
+        server_names=names,
+        listen=listen,
+        location=location,
+        group=group,
+        address=_address(target.address, default_port=target.default_port) if known else None,
+    )
+
+
+def _address(text: str, *, default_port: int | None) -> Address | None:
+    try:
+        return parse_address(text, default_port=default_port)
+    except AddressError:
+        return None
+
+
+def _route_name(one: Pass) -> str:
+    name = one.server_names[0] if one.server_names else "_"
+    port = (one.listen[0].split() or [""])[0].rpartition(":")[2] if one.listen else ""
+    suffix = f":{port}" if port.isdigit() and port not in ("80", "443") else ""
+    return shown(f"{name}{suffix} {one.location}")
+
+
+def _upstream_server(server: Server) -> UpstreamServer:
+    return UpstreamServer(
+        address=redacted(shown(_value(server.directive, 0))),
+        endpoint=shown(server.address.key) if server.address else None,
+        parameters=[shown(arg.value) for arg in server.directive.args[1:]],
+        line=server.directive.line,
+        file=shown(server.directive.file),
+    )
+
+
+def _endpoint(address: Address, protocol: str) -> Endpoint:
+    host = address.host
+    return Endpoint(
+        key=shown(address.key),
+        transport=address.transport,
+        host=host,
+        port=address.port,
+        path=None if address.path is None else shown(address.path),
+        protocol=protocol,
+        addresses=[host] if host is not None and _is_ip(host) else [],
+        resolve_error=None,
+        written_at=[],
+    )
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _error_log(directive: Directive, prefix: str) -> ErrorLogSetting:
+    levels = [arg.value for arg in directive.args[1:] if arg.value in _LEVELS]
+    return ErrorLogSetting(
+        destination=_destination(_value(directive, 0), prefix),
+        level=levels[0] if levels else "error",
+        file=shown(directive.file),
+        line=directive.line,
+    )
+
+
+def _destination(value: str, prefix: str) -> str:
+    # `off` is no keyword of error_log: nginx writes to a file of that name.
+    if value == "stderr" or value.startswith(("syslog:", "memory:")):
+        return shown(value)
+    return shown(os.path.join(prefix, value))  # noqa: PTH118 - joined as nginx joins it, nothing tidied
