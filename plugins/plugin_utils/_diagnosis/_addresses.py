@@ -1,0 +1,92 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Addresses: which listener serves which address, and how an endpoint's key and nginx write them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, EndpointKey
+
+_LOCALHOST = ("127.0.0.1", "::1")
+_ALL_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, never bound
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an endpoint ends on one host: a port on some of its addresses, or a path."""
+
+    host: str  # inventory name
+    addresses: tuple[str, ...]  # empty for unix
+    port: int | None
+    path: str | None
+
+    def is_served_by(self, key: EndpointKey) -> bool:
+        """Tell whether a listener (or a setting) at `key` on that host takes connections to some of these addresses."""
+        if self.path is not None:
+            return key.startswith("unix:") and _path(key[len("unix:") :]) == _path(self.path)
+        if not key.startswith("tcp:"):
+            return False
+        host, port = host_and_port(key)
+        return port == self.port and any(covers(host, address) for address in self.addresses)
+
+
+def place_of(endpoint: Endpoint, host: str) -> Place:
+    """The place of an endpoint on a host that it is known to end at."""
+    return Place(host=host, addresses=tuple(endpoint["addresses"]), port=endpoint["port"], path=endpoint["path"])
+
+
+def host_and_port(key: EndpointKey) -> tuple[str, int]:
+    """Split "tcp:HOST:PORT"; brackets of an IPv6 address are taken off."""
+    host, port = key[len("tcp:") :].rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+def key_of(address: str, port: int | None) -> EndpointKey:
+    """The key of a listener: its address and port, or its path when it has no port."""
+    return f"unix:{address}" if port is None else f"tcp:{_bracketed(address)}:{port}"
+
+
+def as_nginx_writes(host: str, port: int) -> str:
+    return f"{_bracketed(host)}:{port}"
+
+
+def covers(listening: str, address: str) -> bool:
+    """Tell whether a socket bound to `listening` takes connections to `address`. "::" takes IPv4 as well."""
+    bound, wanted = _canonical(listening), _canonical(address)
+    if bound == "localhost":
+        return wanted in _LOCALHOST
+    return bound in (wanted, "::", "*") or (bound == _ALL_IPV4 and ":" not in wanted)
+
+
+def is_wildcard(address: str) -> bool:
+    return _canonical(address) in (_ALL_IPV4, "::", "*")
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(_canonical(address)).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _canonical(address: str) -> str:
+    """One spelling for one address: no zone, no IPv4-mapped IPv6, no leading zeros."""
+    try:
+        parsed = ipaddress.ip_address(address.split("%", 1)[0])
+    except ValueError:
+        return address.lower()
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return str(mapped or parsed)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _path(path: str) -> str:
+    # /var/run is a link to /run on every distribution with systemd, and both spellings are in use.
+    return path[len("/var") :] if path.startswith("/var/run/") else path

@@ -1,0 +1,93 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the records of a run to findings and plans. Pure: the same records always give the same diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Sequence
+
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps import (
+    app_not_running,
+    maybe_not_running,
+    socket_missing,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, Failure, failures
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._nginx import (
+    nginx_config_invalid,
+    nginx_not_running,
+    startup_host_not_found,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._other import endpoint_not_answering
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Plans, plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._targets import (
+    nobody_at_address,
+    wrong_upstream_address,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
+
+#: Each rule explains what it can of the failures that those before it left over. The order is the order of certainty:
+#: what an app server's settings say comes before what only fits.
+_RULES: tuple[Callable[[Fleet, Sequence[Failure]], list[Explanation]], ...] = (
+    startup_host_not_found,
+    app_not_running,
+    socket_missing,
+    wrong_upstream_address,
+    maybe_not_running,
+    nobody_at_address,
+    endpoint_not_answering,
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong in a fleet, most severe first, and what to do about it."""
+
+    findings: tuple[Finding, ...]
+    plans: Plans
+    hosts: dict[str, dict[str, Any]]  # status, reason, nginx (versions), routes (their number)
+    missed: dict[str, list[tuple[str, str]]]  # for each host, what could not be seen there, and why
+
+
+def diagnose(records: Mapping[str, HostRecord]) -> Diagnosis:
+    """Name the causes of what these hosts showed."""
+    fleet = Fleet(records)
+    explanations = _explained(fleet)
+    found = [each.finding for each in explanations]
+    found += nginx_config_invalid(fleet) + nginx_not_running(fleet) + advice(fleet, explanations)
+    findings = tuple(sorted(found, key=lambda finding: finding.rank))
+    return Diagnosis(
+        findings=findings,
+        plans=plans(findings),
+        hosts={host: _summary(records[host]) for host in sorted(records)},
+        missed={host: _missed(observation["missed"]) for host, observation in fleet.observations.items()},
+    )
+
+
+def _explained(fleet: Fleet) -> list[Explanation]:
+    remaining, explanations = failures(fleet), []
+    for rule in _RULES:
+        found = rule(fleet, remaining)
+        done = {failure for each in found for failure in each.failures}
+        remaining = [failure for failure in remaining if failure not in done]
+        explanations += found
+    return explanations
+
+
+def _missed(missed: Sequence[Any]) -> list[tuple[str, str]]:
+    return [(each["what"], each["why"]) for each in missed]
+
+
+def _summary(record: HostRecord) -> dict[str, Any]:
+    instances = record.observation["nginx"] if record.observation else []
+    return {
+        "status": record.status,
+        "reason": record.reason,
+        "nginx": [instance["version"] for instance in instances],
+        "routes": sum(len(instance["routes"]) for instance in instances),
+    }

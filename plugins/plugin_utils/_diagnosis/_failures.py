@@ -1,0 +1,200 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What does not answer: dead endpoints of a fleet, and what every rule says about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable, NamedTuple
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
+    AffectedRoute,
+    Confidence,
+    Evidence,
+    Finding,
+    Severity,
+)
+
+_WORKS = ("answered", "connected")
+
+#: Nothing takes the connection: the one kind of failure that says that no process is there.
+NOBODY_THERE = ("refused", "missing")
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """One endpoint that does not answer the nginx of one host."""
+
+    uses: tuple[Use, ...]  # all of that host and that endpoint
+    probe: Probe | None  # None: no probe was made, the listeners tell
+    outcome: str  # as in a probe
+    owners: tuple[str, ...]
+    severity: Severity
+
+    @property
+    def host(self) -> str:
+        """The host of the nginx."""
+        return self.uses[0].host
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.uses[0].endpoint
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure it is that nginx meets this failure too."""
+        return "certain" if self.probe is not None and self.probe["as_nginx"] else "likely"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A finding, the failures that it explains, and the app server that is to serve once it is fixed."""
+
+    finding: Finding
+    failures: tuple[Failure, ...]
+    app: tuple[str, str] | None = None  # host and unit
+
+
+class Hit(NamedTuple):
+    """A failure and one of the places at which its endpoint ends."""
+
+    failure: Failure
+    place: Place
+
+
+def failures(fleet: Fleet) -> list[Failure]:
+    """Every endpoint of the fleet that does not answer, one failure for each nginx host."""
+    dead = {use: (probe, outcome) for use in fleet.uses for probe, outcome in _death(fleet, use)}
+    surviving = {use.route_key for use in fleet.uses if use not in dead}
+    grouped: dict[tuple[str, str, str], list[Use]] = {}
+    for use in dead:
+        grouped.setdefault((use.host, use.endpoint["key"], use.endpoint["protocol"]), []).append(use)
+    return [
+        Failure(
+            uses=tuple(uses),
+            probe=dead[uses[0]][0],
+            outcome=dead[uses[0]][1],
+            owners=fleet.owners(uses[0]),
+            severity=_severity(uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
+        )
+        for _, uses in sorted(grouped.items())
+    ]
+
+
+def places(fleet: Fleet, failure: Failure) -> list[Place]:
+    return fleet.places(failure.uses[0])
+
+
+def affected(uses: Iterable[Use]) -> tuple[AffectedRoute, ...]:
+    """The routes of these uses, each once, in a stable order."""
+    ordered = sorted(uses, key=lambda use: (use.host, use.instance["id"], *use.written_at))
+    return tuple(dict.fromkeys(AffectedRoute.of(use.route) for use in ordered))
+
+
+def worst(explained: Iterable[Failure]) -> Severity:
+    severities: set[Severity] = {failure.severity for failure in explained}
+    if "outage" in severities:
+        return "outage"
+    return "intermittent" if "intermittent" in severities else "risk"
+
+
+def surest(explained: Iterable[Failure]) -> Confidence:
+    return "certain" if any(failure.confidence == "certain" for failure in explained) else "likely"
+
+
+def failure_evidence(fleet: Fleet, failure: Failure) -> list[Evidence]:
+    """What shows the failure on the nginx host: the probe, the routes, the error log."""
+    return [
+        _probe_evidence(failure),
+        *_route_evidence(failure),
+        *_survivor_evidence(failure),
+        *log_evidence(fleet, failure),
+    ]
+
+
+def log_evidence(fleet: Fleet, failure: Failure) -> list[Evidence]:
+    """What nginx itself said about that endpoint."""
+    return [
+        Evidence(
+            kind="error_log",
+            text=f"{event['count']} x {event['signature']}, last at {event['last']}: {event['sample']}",
+            source=f"{failure.host}:{log['path']}",
+        )
+        for log in fleet.observations[failure.host]["error_logs"]
+        for event in log["events"]
+        if event["endpoint"] == failure.endpoint["key"]
+    ]
+
+
+def _death(fleet: Fleet, use: Use) -> list[tuple[Probe | None, str]]:
+    """Why an endpoint is dead: nothing, or one pair of the probe that shows it and its outcome."""
+    probes = fleet.probes(use)
+    if any(probe["outcome"] in _WORKS for probe in probes):
+        return []
+    if probes:
+        return [(probes[0], probes[0]["outcome"])]
+    return [(None, outcome) for outcome in _outcome_by_listeners(fleet, use)]
+
+
+def _outcome_by_listeners(fleet: Fleet, use: Use) -> list[str]:
+    """What a probe would have met, as far as the listeners of the endpoint's host tell it."""
+    if use.endpoint["resolve_error"]:
+        return ["unresolved"]
+    ends = fleet.places(use)
+    if any((file := fleet.socket_file(place)) and not file["exists"] for place in ends):
+        return ["missing"]
+    if not ends or any(fleet.listeners(place) or not fleet.observations[place.host]["listeners"] for place in ends):
+        return []  # something listens, or its host's listeners could not be read
+    return ["refused"]
+
+
+def _severity(uses: list[Use], *, surviving: set[tuple[str, str, str]], outcome: str, probe: Probe | None) -> Severity:
+    """An outage where a route has no other server left. Asking the next hides a refusal from clients, not a wait."""
+    slow = outcome == "timeout" and probe is not None and probe["phase"] == "read"
+    if not slow and any(use.route_key not in surviving for use in uses):
+        return "outage"
+    return "risk" if outcome in NOBODY_THERE else "intermittent"
+
+
+def _probe_evidence(failure: Failure) -> Evidence:
+    key, probe = failure.endpoint["key"], failure.probe
+    if probe is None:
+        return Evidence(
+            kind="socket",
+            text=f"{key}: nothing listens there (no probe was made; this is read from the listening sockets)",
+            source=failure.owners[0] if failure.owners else failure.host,
+        )
+    number = f", errno {probe['errno']}" if probe["errno"] is not None else ""
+    tried = probe["address"] or "nothing, it has no address"
+    whom = probe["user"] if probe["as_nginx"] else f"{probe['user']}, not as nginx's worker"
+    return Evidence(
+        kind="probe",
+        text=f"{key}: {probe['outcome']} at {probe['phase']}{number}: {probe['detail']} (tried {tried} as {whom})",
+        source=failure.host,
+    )
+
+
+def _route_evidence(failure: Failure) -> list[Evidence]:
+    """Which nginx on which host sends requests there: a route alone does not say its host."""
+    texts = {
+        (f"{failure.host}:{use.route['file']}:{use.route['line']}", _sends(use)): None
+        for use in sorted(failure.uses, key=lambda use: use.written_at)
+    }
+    return [Evidence(kind="config", text=text, source=source) for source, text in texts]
+
+
+def _sends(use: Use) -> str:
+    version = f" {use.instance['version']}" if use.instance["version"] else ""
+    return f"{use.instance['flavour']}{version} on {use.host} sends {use.route['id']} to {use.route['target']}"
+
+
+def _survivor_evidence(failure: Failure) -> list[Evidence]:
+    if failure.severity == "outage" or failure.outcome not in NOBODY_THERE:
+        return []
+    text = "the upstream's other servers answer: nginx asks them next, one server is missing from the group"
+    return [Evidence(kind="config", text=text, source=failure.host)]

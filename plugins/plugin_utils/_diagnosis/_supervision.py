@@ -1,0 +1,156 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The fix on the app server's side: the role `supervision`, and what it is told."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance, Unit
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place, key_of
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import uses_of
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Hit
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Fix
+
+#: Settings of Restart= that revive a process which ended with an error.
+REVIVING = ("always", "on-failure")
+
+
+def start(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -> Fix:
+    """Start what does not run."""
+    unit = fleet.unit(host, units[0])
+    if unit is None or len(units) > 1:
+        return choose_unit(fleet, units, hits, reason="Several units are set to listen there")
+    trouble = _why_not_startable(unit)
+    return Fix(
+        role="supervision",
+        automatic=not trouble,
+        summary=trouble or f"Start {unit['name']}, {_manners(unit)}",
+        variables={"supervision_units": _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))},
+    )
+
+
+def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason: str) -> Fix:
+    """Start one of several units: which one, somebody has to say."""
+    return Fix(
+        role="supervision",
+        automatic=False,
+        summary=f"{reason}: set unit of supervision_units to the right one of the candidates",
+        variables={"supervision_units": [{"enabled": True, "listens": _own_keys(fleet, hits)}]},
+        candidates=units,
+    )
+
+
+def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit]) -> Fix:
+    """Restart what runs and does not listen where it should."""
+    trouble = _why_not_startable(unit)
+    return Fix(
+        role="supervision",
+        automatic=not trouble,
+        summary=trouble or f"Restart {unit['name']} so that it makes its socket again, {_manners(unit)}",
+        variables={"supervision_units": _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))},
+    )
+
+
+def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
+    keys = sorted({key for _, place in hits for key in _keys_at(fleet, place)})
+    return Fix(
+        role="supervision",
+        automatic=not _why_not_startable(unit),
+        summary=_capitalised(_manners(unit)),
+        variables={"supervision_units": _entries(fleet, host, unit, keys, tuple(use for use, _ in hits))},
+    )
+
+
+def start_nginx(unit: Unit) -> Fix:
+    """The fix of an nginx that should run: nothing but its start."""
+    return Fix(
+        role="supervision",
+        automatic=not _why_not_startable(unit),
+        summary=_why_not_startable(unit) or f"Start {unit['name']}",
+        variables={
+            "supervision_units": [{"unit": unit["name"], "enabled": True, "restart": "unchanged", "listens": []}]
+        },
+    )
+
+
+def _why_not_startable(unit: Unit) -> str:
+    """Say why starting a unit is not the one right answer, "" when it is."""
+    name = unit["name"]
+    if unit["load_state"] != "loaded":
+        return f"systemd cannot start {name} as it is (it is {unit['load_state']}): mend that first, then apply this"
+    if unit["unit_file_state"] == "transient":
+        return f"{name} is transient and cannot be enabled: give the app a unit file first"
+    if unit["active_state"] == "activating" and unit["restarts"]:
+        return (
+            f"{name} starts and ends again ({unit['restarts']} restarts): mend what its journal says, then apply this"
+        )
+    return ""
+
+
+def _manners(unit: Unit) -> str:
+    restart = "" if unit["restart"] in REVIVING else " and let systemd restart it whenever it ends"
+    return f"enable it at boot{restart}"
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iterable[Use]) -> list[dict[str, Any]]:
+    """What the role is told about one unit: an entry for each nginx on the host that is to know it, one at least."""
+    entry = {
+        "unit": unit["name"],
+        "enabled": True,
+        "restart": "unchanged" if unit["restart"] in REVIVING else "always",
+        "listens": listens,
+    }
+    instances = {use.instance["id"]: use.instance for use in uses if use.host == host}
+    dependencies = [
+        {**entry, "nginx_unit": instance["unit"], "nginx_dependency": _dependency(fleet, host, instance, unit["name"])}
+        for _, instance in sorted(instances.items())
+        if _lacks(fleet.unit(host, instance["unit"]), unit["name"])
+    ]
+    return dependencies or [entry]
+
+
+def _lacks(nginx: Unit | None, app: str) -> bool:
+    return nginx is not None and not (app in nginx["after"] and app in nginx["wants"] + nginx["requires"])
+
+
+def _dependency(fleet: Fleet, host: str, instance: NginxInstance, app: str) -> str:
+    """`Requires=` ties nginx's stops and restarts to the app's: right only where nginx serves nothing else."""
+    for route in instance["routes"]:
+        uses = [use for use in fleet.uses if use.route is route]
+        alone = uses and all(app in _apps_at(fleet, place) for use in uses for place in fleet.places(use))
+        if not alone or any(fleet.owners(use) != (host,) for use in uses):
+            return "wants"
+    return "requires"
+
+
+def _apps_at(fleet: Fleet, place: Place) -> set[str | None]:
+    serving = fleet.app_behind(place)
+    return {app["unit"] for app in ([serving] if serving else fleet.meant_for(place))}
+
+
+def _own_keys(fleet: Fleet, hits: list[Hit]) -> list[str]:
+    """The endpoints as the app's own host knows them: as its settings write them, else as nginx resolves them."""
+    return sorted({key for hit in hits for key in _declared(fleet, hit.place) or _resolved(hit.place)})
+
+
+def _declared(fleet: Fleet, place: Place) -> list[str]:
+    return [key for app in fleet.meant_for(place) for key in app["binds"] if place.is_served_by(key)]
+
+
+def _resolved(place: Place) -> list[str]:
+    if place.path is not None:
+        return [f"unix:{place.path}"]
+    return [key_of(address, place.port) for address in place.addresses]
+
+
+def _keys_at(fleet: Fleet, place: Place) -> list[str]:
+    app = fleet.app_behind(place)
+    return [key for key in app["listens"] if place.is_served_by(key)] if app else []

@@ -1,0 +1,476 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fleets, and what the diagnosis makes of them."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import diagnose
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
+    SSHD,
+    app,
+    endpoint,
+    fleet,
+    listener,
+    log_event,
+    message,
+    nginx,
+    nginx_t,
+    nginx_unit,
+    probe,
+    route,
+    seen,
+    socket_file,
+    stopped,
+    stopped_app,
+    unit,
+    unreachable,
+    upstream,
+)
+
+RIGHT = "tcp:127.0.0.1:8000"
+WRONG = "tcp:127.0.0.1:8001"
+OTHER = "tcp:127.0.0.1:9000"
+REMOTE = "tcp:app1:8000"
+SOCKET = "unix:/run/shop/shop.sock"
+AT_APP1 = endpoint(REMOTE, addresses=["10.0.0.2"])
+WIDE = "tcp:0.0.0.0:8000"
+
+
+def healthy(**changes: Any) -> HostRecord:
+    values: dict[str, Any] = {"instances": [nginx(route())], "apps": [app()], "units": [unit(), nginx_unit()]}
+    return seen("web1", **{**values, **changes})
+
+
+def wrong_port(**changes: Any) -> HostRecord:
+    """nginx asks 8001, gunicorn listens on 8000, a healthy site shares the nginx."""
+    values: dict[str, Any] = {
+        "instances": [nginx(route(WRONG), route(OTHER, location="/blog", line=30))],
+        "apps": [app(RIGHT), app(OTHER, unit="blog.service")],
+        "units": [unit(), unit("blog.service"), nginx_unit()],
+        "probes": [probe(WRONG, "refused"), probe(OTHER), probe(RIGHT)],
+    }
+    return seen("web1", **{**values, **changes})
+
+
+def remote_nginx(outcome: str = "refused", **changes: Any) -> HostRecord:
+    values: dict[str, Any] = {
+        "addresses": ["10.0.0.1"],
+        "instances": [nginx(route(REMOTE))],
+        "units": [nginx_unit()],
+        "endpoints": [AT_APP1],
+        "probes": [probe(REMOTE, outcome)],
+    }
+    return seen("web1", **{**values, **changes})
+
+
+def remote_app(**changes: Any) -> HostRecord:
+    return seen("app1", **{"addresses": ["10.0.0.2"], "apps": [app(WIDE)], "units": [unit()], **changes})
+
+
+def stopped_remote_app(**changes: Any) -> HostRecord:
+    down = stopped(restart="no", unit_file_state="disabled")
+    return remote_app(**{"apps": [stopped_app(WIDE)], "units": [down], **changes})
+
+
+def unlinked(**changes: Any) -> HostRecord:
+    values: dict[str, Any] = {
+        "instances": [nginx(route(SOCKET))],
+        "apps": [app(SOCKET)],
+        "units": [unit(), nginx_unit()],
+        "probes": [probe(SOCKET, "missing")],
+        "listeners": [listener(SOCKET, file_exists=False)],
+        "socket_files": [socket_file(SOCKET[5:], exists=False)],
+    }
+    return seen("web1", **{**values, **changes})
+
+
+def found(records: Mapping[str, HostRecord]) -> list[tuple[str, str, str, bool | None]]:
+    """Cause, host, severity, and whether the fix is automatic (None: there is none)."""
+    return [
+        (each.cause, each.host, each.severity, each.fix.automatic if each.fix else None)
+        for each in diagnose(records).findings
+    ]
+
+
+HEALTHY = {
+    "nginx and gunicorn": [healthy()],
+    "static files only": [healthy(instances=[nginx()], apps=[], units=[nginx_unit()])],
+    "an app host without nginx": [remote_app()],
+    "neither nginx nor app": [seen("plain")],
+    "nginx here, app there": [remote_nginx("answered"), remote_app()],
+    "old log lines about an endpoint that answers": [healthy(log=[log_event(RIGHT)])],
+    "a probe that may only connect": [healthy(probes=[probe(RIGHT, "connected")])],
+    "probes off": [healthy(probes=[probe(RIGHT, "not_probed")])],
+    "probes off, wildcard": [healthy(apps=[app("tcp:[::]:8000")], probes=[])],
+    "probes off, listeners unknown": [healthy(apps=[], listeners=[], probes=[])],
+    "probes off, foreign host": [remote_nginx("not_probed")],
+    "a server that is marked down": [
+        healthy(
+            instances=[
+                nginx(
+                    route(RIGHT, WRONG, upstream="shop"),
+                    upstreams=[upstream("shop", RIGHT, WRONG, parameters={WRONG: ["down"]})],
+                )
+            ],
+            probes=[probe(RIGHT), probe(WRONG, "refused")],
+        )
+    ],
+    "one of a name's addresses is dead": [
+        healthy(
+            instances=[nginx(route("tcp:localhost:8000"))],
+            endpoints=[endpoint("tcp:localhost:8000", addresses=["::1", "127.0.0.1"])],
+            probes=[probe("tcp:localhost:8000", "refused", address="[::1]:8000"), probe("tcp:localhost:8000")],
+        )
+    ],
+    "a target with variables": [healthy(instances=[nginx(route(endpoints=[], variables=True, target="http://$app"))])],
+    "nginx switched off on purpose": [
+        wrong_port(
+            instances=[nginx(route(WRONG), running=False)],
+            units=[unit(), nginx_unit(active_state="inactive", unit_file_state="disabled")],
+        )
+    ],
+    "nginx of that config started by hand": [
+        healthy(instances=[nginx(route(), unit=None), nginx(route(), id="unit", running=False)])
+    ],
+    "restarted on failure": [healthy(units=[unit(restart="on-failure"), nginx_unit()])],
+    "started by its socket": [
+        healthy(units=[unit(restart="no", unit_file_state="disabled", triggered_by=["shop.socket"]), nginx_unit()])
+    ],
+    "started by nginx's unit": [
+        healthy(units=[unit(unit_file_state="disabled"), nginx_unit(wants=["shop.service"], after=["shop.service"])])
+    ],
+    "an app that a container engine runs": [healthy(apps=[app(unit="docker-1f2e.scope")])],
+    "an app of a user's own manager": [
+        healthy(apps=[app(unit="user@1000.service")], units=[unit("user@1000.service", restart="no"), nginx_unit()])
+    ],
+    "no systemd, so no units": [healthy(apps=[app(unit=None)], units=[], info={"systemd": False})],
+    "an owner that could not be seen": [healthy(apps=[app(unit=None, pids=[])])],
+    "an unsupervised app that no route uses": [
+        healthy(apps=[app(), app(OTHER, unit="blog.service")], units=[unit(), unit("blog.service", restart="no")])
+    ],
+    "warnings of nginx -t": [
+        healthy(
+            instances=[
+                nginx(route(), test={"ran": True, "ok": True, "why": "", "messages": [message("x", level="warn")]})
+            ]
+        )
+    ],
+    "nginx -t not allowed, config read": [
+        healthy(instances=[nginx(route(), test={"ran": False, "ok": False, "why": "not root", "messages": []})])
+    ],
+}
+
+
+@pytest.mark.parametrize("records", HEALTHY.values(), ids=HEALTHY)
+def test_nothing_is_wrong(records: list[HostRecord]) -> None:
+    diagnosis = diagnose(fleet(*records))
+    assert [each.id for each in diagnosis.findings] == []
+    assert diagnosis.plans == {}
+
+
+BROKEN = {
+    # -- the situations of the demo
+    "wrong port beside a healthy site": ([wrong_port()], [("wrong_upstream_address", "web1", "outage", True)]),
+    "app on another host stopped, unsupervised, disabled": (
+        [remote_nginx(), stopped_remote_app()],
+        [("app_not_running", "app1", "outage", True)],
+    ),
+    "socket file gone": ([unlinked()], [("socket_missing", "web1", "outage", True)]),
+    # -- app_not_running
+    "app stopped beside nginx": (
+        [healthy(apps=[stopped_app()], units=[stopped(), nginx_unit()], probes=[probe(RIGHT, "refused")])],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "app stopped, its socket gone with it": (
+        [unlinked(apps=[stopped_app(SOCKET)], units=[stopped(), nginx_unit()], listeners=[SSHD])],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "app stopped, probes off": (
+        [healthy(apps=[stopped_app()], units=[stopped(), nginx_unit()], probes=[])],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "app killed, its socket file stale": (
+        [
+            unlinked(
+                apps=[stopped_app(SOCKET)],
+                units=[stopped(active_state="failed"), nginx_unit()],
+                listeners=[SSHD],
+                probes=[probe(SOCKET, "refused")],
+                socket_files=[socket_file(SOCKET[5:], listening=False)],
+            )
+        ],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "app's unit masked": (
+        [remote_nginx(), stopped_remote_app(units=[stopped(load_state="masked")])],
+        [("app_not_running", "app1", "outage", False)],
+    ),
+    "app starts and dies": (
+        [remote_nginx(), stopped_remote_app(units=[stopped(active_state="activating", restarts=7)])],
+        [("app_not_running", "app1", "outage", False)],
+    ),
+    "two stopped units for one port": (
+        [
+            remote_nginx(),
+            stopped_remote_app(
+                apps=[stopped_app(WIDE), stopped_app(WIDE, unit="old.service")],
+                units=[stopped(), stopped("old.service")],
+            ),
+        ],
+        [("app_not_running", "app1", "outage", False)],
+    ),
+    "two stopped units for one port, one enabled": (
+        [
+            remote_nginx(),
+            stopped_remote_app(
+                apps=[stopped_app(WIDE), stopped_app(WIDE, unit="old.service")],
+                units=[stopped(), stopped("old.service", unit_file_state="disabled")],
+            ),
+        ],
+        [("app_not_running", "app1", "outage", True)],
+    ),
+    "a stopped app whose port is not known": (
+        [remote_nginx(), stopped_remote_app(apps=[stopped_app(None, kind="node")])],
+        [("app_not_running", "app1", "outage", False)],
+    ),
+    "one of two servers down": (
+        [
+            healthy(
+                instances=[nginx(route(RIGHT, OTHER, upstream="shop"), upstreams=[upstream("shop", RIGHT, OTHER)])],
+                apps=[app(), stopped_app(OTHER, unit="blog.service")],
+                units=[unit(), stopped("blog.service"), nginx_unit()],
+                probes=[probe(RIGHT), probe(OTHER, "refused")],
+            )
+        ],
+        [("app_not_running", "web1", "risk", True)],
+    ),
+    # -- wrong_upstream_address
+    "two app servers could be meant": (
+        [
+            wrong_port(
+                apps=[app(RIGHT), app("tcp:127.0.0.1:8005", unit="b.service"), app(OTHER, unit="blog.service")],
+                probes=[probe(WRONG, "refused"), probe(OTHER), probe(RIGHT), probe("tcp:127.0.0.1:8005")],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "two dead addresses, one app server": (
+        [
+            wrong_port(
+                instances=[nginx(route(WRONG), route("tcp:127.0.0.1:8002", location="/b", line=20))],
+                apps=[app(RIGHT)],
+                probes=[probe(WRONG, "refused"), probe("tcp:127.0.0.1:8002", "refused"), probe(RIGHT)],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", False)] * 2,
+    ),
+    "the app server left speaks another protocol": (
+        [
+            wrong_port(
+                probes=[
+                    probe(WRONG, "refused"),
+                    probe(OTHER),
+                    probe(RIGHT, "mismatch"),
+                    probe(RIGHT, protocol="uwsgi"),
+                ]
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", None)],
+    ),
+    "a program that nobody recognised": (
+        [wrong_port(apps=[app(RIGHT, kind="other"), app(OTHER, unit="blog.service")])],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, probes off": ([wrong_port(probes=[])], [("wrong_upstream_address", "web1", "outage", False)]),
+    "no app server anywhere": (
+        [wrong_port(instances=[nginx(route(WRONG))], apps=[], units=[nginx_unit()], probes=[probe(WRONG, "refused")])],
+        [("wrong_upstream_address", "web1", "outage", None)],
+    ),
+    "wrong socket path": (
+        [
+            unlinked(
+                apps=[app("unix:/run/shop.sock")],
+                listeners=None,
+                probes=[probe(SOCKET, "missing"), probe("unix:/run/shop.sock")],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", True)],
+    ),
+    "wrong port of another host": (
+        [remote_nginx(), remote_app(apps=[app("tcp:0.0.0.0:8080")])],
+        [("wrong_upstream_address", "web1", "outage", True)],
+    ),
+    "two nginx hosts with the same wrong port": (
+        [
+            remote_nginx(),
+            seen("web2", instances=[nginx(route(REMOTE))], endpoints=[AT_APP1], probes=[probe(REMOTE, "refused")]),
+            remote_app(apps=[app("tcp:0.0.0.0:8080")]),
+        ],
+        [("wrong_upstream_address", "web1", "outage", True), ("wrong_upstream_address", "web2", "outage", True)],
+    ),
+    "the remote app listens for its own host only": (
+        [remote_nginx(), remote_app(apps=[app(RIGHT)])],
+        [("wrong_upstream_address", "web1", "outage", None)],
+    ),
+    "wrong port, and the right app is not supervised": (
+        [wrong_port(units=[unit(restart="no"), unit("blog.service"), nginx_unit()])],
+        [("wrong_upstream_address", "web1", "outage", True), ("app_not_supervised", "web1", "risk", True)],
+    ),
+    # -- socket_missing
+    "socket gone, its owner not seen": (
+        [unlinked(apps=[app(SOCKET, unit=None)], listeners=[listener(SOCKET, unit=None, file_exists=False)], units=[])],
+        [("socket_missing", "web1", "outage", None), ("app_not_supervised", "web1", "risk", None)],
+    ),
+    "socket gone, probes off": ([unlinked(probes=[])], [("socket_missing", "web1", "outage", True)]),
+    "socket written as /var/run": (
+        [unlinked(apps=[app("unix:/var/run/shop/shop.sock")])],
+        [("socket_missing", "web1", "outage", True)],
+    ),
+    "socket in the unit's private /tmp": (
+        [
+            unlinked(
+                instances=[nginx(route("unix:/tmp/shop.sock"))],
+                apps=[app("unix:/tmp/shop.sock")],
+                units=[unit(raw={"PrivateTmp": "yes"}), nginx_unit()],
+                listeners=[listener("unix:/tmp/shop.sock", file_exists=False)],
+                probes=[probe("unix:/tmp/shop.sock", "missing")],
+                socket_files=[socket_file("/tmp/shop.sock", exists=False)],
+            )
+        ],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    # -- nginx itself
+    "a name that does not resolve": (
+        [
+            healthy(
+                instances=[
+                    nginx(route("tcp:nowhere:80"), test=nginx_t(message('host not found in upstream "nowhere"')))
+                ],
+                endpoints=[endpoint("tcp:nowhere:80", addresses=[], resolve_error="Name or service not known")],
+                probes=[probe("tcp:nowhere:80", "unresolved", phase="resolve", address="")],
+            )
+        ],
+        [("startup_host_not_found", "web1", "outage", False)],
+    ),
+    "a name that nginx -t did not find and the probe did": (
+        [healthy(instances=[nginx(route(), test=nginx_t(message('host not found in upstream "127.0.0.1:8000"')))])],
+        [("startup_host_not_found", "web1", "risk", None)],
+    ),
+    "a name that keeps nginx from starting": (
+        [
+            healthy(
+                instances=[nginx(route(), running=False, test=nginx_t(message('host not found in upstream "a:80"')))]
+            )
+        ],
+        [("startup_host_not_found", "web1", "outage", None)],
+    ),
+    "invalid config, nginx runs": (
+        [healthy(instances=[nginx(route(), test=nginx_t(message('unknown directive "proxy_pas"')))])],
+        [("nginx_config_invalid", "web1", "risk", None)],
+    ),
+    "invalid config, nginx is down": (
+        [healthy(instances=[nginx(running=False, test=nginx_t(message('unknown directive "proxy_pas"')))])],
+        [("nginx_config_invalid", "web1", "outage", None)],
+    ),
+    "nginx -t not allowed, config not readable": (
+        [
+            healthy(
+                instances=[
+                    nginx(
+                        test={"ran": False, "ok": False, "why": "not root", "messages": []},
+                        config_readable=False,
+                        config_errors=[message("unexpected end of file")],
+                    )
+                ]
+            )
+        ],
+        [("nginx_config_invalid", "web1", "risk", None)],
+    ),
+    "nginx -t fails without a word": (
+        [healthy(instances=[nginx(route(), test={"ran": True, "ok": False, "why": "", "messages": []})])],
+        [("nginx_config_invalid", "web1", "risk", None)],
+    ),
+    "nginx is down": (
+        [healthy(instances=[nginx(route(), running=False)], units=[unit(), nginx_unit(active_state="inactive")])],
+        [("nginx_not_running", "web1", "outage", True)],
+    ),
+    "one nginx of two is down, a route of the other broken": (
+        [
+            wrong_port(
+                instances=[
+                    nginx(route(WRONG), id="nginx@/etc/nginx/nginx.conf"),
+                    nginx(
+                        route(OTHER),
+                        id="nginx@/etc/nginx-b/nginx.conf",
+                        config="/etc/nginx-b/nginx.conf",
+                        unit="nginx-b.service",
+                        running=False,
+                    ),
+                ],
+                units=[
+                    unit(),
+                    unit("blog.service"),
+                    nginx_unit(),
+                    nginx_unit("nginx-b.service", active_state="failed"),
+                ],
+            )
+        ],
+        [("nginx_not_running", "web1", "outage", True), ("wrong_upstream_address", "web1", "outage", True)],
+    ),
+    # -- advice
+    "not supervised": (
+        [healthy(units=[unit(restart="no"), nginx_unit()])],
+        [("app_not_supervised", "web1", "risk", True)],
+    ),
+    "supervised in name only": (
+        [healthy(units=[unit(restart="on-success"), nginx_unit()])],
+        [("app_not_supervised", "web1", "risk", True)],
+    ),
+    "not enabled, on another host": (
+        [remote_nginx("answered"), remote_app(units=[unit(unit_file_state="disabled")])],
+        [("app_not_enabled", "app1", "risk", True)],
+    ),
+    "started by hand": ([healthy(apps=[app(unit=None)])], [("app_not_supervised", "web1", "risk", None)]),
+    "started in a login session": (
+        [healthy(apps=[app(unit="session-4.scope")])],
+        [("app_not_supervised", "web1", "risk", None)],
+    ),
+    # -- everything else
+    "permission denied": (
+        [unlinked(probes=[probe(SOCKET, "denied")], listeners=None, socket_files=[socket_file(SOCKET[5:])])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "connect times out": (
+        [remote_nginx("timeout"), remote_app()],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "slow answer": (
+        [healthy(probes=[probe(RIGHT, "timeout", phase="read")])],
+        [("endpoint_not_answering", "web1", "intermittent", None)],
+    ),
+    "refused although something listens": (
+        [healthy(probes=[probe(RIGHT, "refused")])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "active but not listening": (
+        [healthy(apps=[app(listens=[])], probes=[probe(RIGHT, "refused")])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "the app's host could not be looked at": (
+        [remote_nginx("timeout"), unreachable("app1")],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "a host outside the fleet": ([remote_nginx()], [("endpoint_not_answering", "web1", "outage", None)]),
+}
+
+
+@pytest.mark.parametrize(("records", "expected"), BROKEN.values(), ids=BROKEN)
+def test_the_cause_is_named(records: list[HostRecord], expected: list[tuple[str, str, str, bool | None]]) -> None:
+    assert found(fleet(*records)) == expected
