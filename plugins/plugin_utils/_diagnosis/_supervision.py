@@ -18,19 +18,19 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 #: Settings of Restart= that revive a process which ended with an error.
 REVIVING = ("always", "on-failure")
 
+_COUPLINGS = {
+    "wants": "let {nginx_unit} start it and wait for it, but live on without it",
+    "requires": "let {nginx_unit}, which serves nothing else, require it: it will stop and restart with it",
+}
+
 
 def start(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -> Fix:
     """Start what does not run."""
     unit = fleet.unit(host, units[0])
     if unit is None or len(units) > 1:
         return choose_unit(fleet, units, hits, reason="Several units are set to listen there")
-    trouble = _why_not_startable(unit)
-    return Fix(
-        role="supervision",
-        automatic=not trouble,
-        summary=trouble or f"Start {unit['name']}, {_manners(unit)}",
-        variables={"supervision_units": _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))},
-    )
+    entries = _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))
+    return _fix(unit, entries, first=f"start {unit['name']}")
 
 
 def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason: str) -> Fix:
@@ -46,35 +46,42 @@ def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason
 
 def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit]) -> Fix:
     """Restart what runs and does not listen where it should."""
+    entries = _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))
+    return _fix(unit, entries, first=f"restart {unit['name']} so that it makes its socket again")
+
+
+def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
+    """See to it that what runs now will run tomorrow."""
+    keys = sorted({key for _, place in hits for key in _keys_at(fleet, place)})
+    return _fix(unit, _entries(fleet, host, unit, keys, [use for use, _ in hits]), first="")
+
+
+def start_nginx(unit: Unit) -> Fix:
+    """Start an nginx that should run, and nothing else."""
+    entry = {"unit": unit["name"], "enabled": True, "restart": "unchanged", "listens": []}
+    return _fix(unit, [entry], first=f"start {unit['name']}")
+
+
+def _fix(unit: Unit, entries: list[dict[str, Any]], *, first: str) -> Fix:
     trouble = _why_not_startable(unit)
     return Fix(
         role="supervision",
         automatic=not trouble,
-        summary=trouble or f"Restart {unit['name']} so that it makes its socket again, {_manners(unit)}",
-        variables={"supervision_units": _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))},
+        summary=trouble or _in_words(unit, entries, first=first),
+        variables={"supervision_units": entries},
     )
 
 
-def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
-    keys = sorted({key for _, place in hits for key in _keys_at(fleet, place)})
-    return Fix(
-        role="supervision",
-        automatic=not _why_not_startable(unit),
-        summary=_capitalised(_manners(unit)),
-        variables={"supervision_units": _entries(fleet, host, unit, keys, tuple(use for use, _ in hits))},
-    )
-
-
-def start_nginx(unit: Unit) -> Fix:
-    """The fix of an nginx that should run: nothing but its start."""
-    return Fix(
-        role="supervision",
-        automatic=not _why_not_startable(unit),
-        summary=_why_not_startable(unit) or f"Start {unit['name']}",
-        variables={
-            "supervision_units": [{"unit": unit["name"], "enabled": True, "restart": "unchanged", "listens": []}]
-        },
-    )
+def _in_words(unit: Unit, entries: list[dict[str, Any]], *, first: str) -> str:
+    """All that the role will do, couplings included."""
+    deeds = [
+        first,
+        f"let systemd restart {unit['name']} whenever it ends" if entries[0]["restart"] == "always" else "",
+        "" if unit["unit_file_state"] == "enabled" else f"enable {unit['name']} at boot",
+        *(_COUPLINGS[entry["nginx_dependency"]].format(**entry) for entry in entries if "nginx_dependency" in entry),
+    ]
+    text = "; ".join(deed for deed in deeds if deed)
+    return text[:1].upper() + text[1:]
 
 
 def _why_not_startable(unit: Unit) -> str:
@@ -89,15 +96,6 @@ def _why_not_startable(unit: Unit) -> str:
             f"{name} starts and ends again ({unit['restarts']} restarts): mend what its journal says, then apply this"
         )
     return ""
-
-
-def _manners(unit: Unit) -> str:
-    restart = "" if unit["restart"] in REVIVING else " and let systemd restart it whenever it ends"
-    return f"enable it at boot{restart}"
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iterable[Use]) -> list[dict[str, Any]]:

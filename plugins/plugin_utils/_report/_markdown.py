@@ -62,7 +62,8 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
 
 def _route(route: AffectedRoute) -> str:
     names = " ".join(route.server_names) or "(no server name)"
-    return f"{code(f'{names} {route.location}')}, listen {code(', '.join(route.listen))}, in {code(f'{route.file}:{route.line}')}"
+    listen = ", ".join(route.listen) or "(default)"
+    return f"{code(f'{names} {route.location}')}, listen {code(listen)}, in {code(f'{route.file}:{route.line}')}"
 
 
 def _fix(host: str, fix: Fix) -> Iterator[str]:
@@ -98,14 +99,11 @@ def _character(character: str) -> str:
 def _remediation(run: Run) -> Iterator[str]:
     if any(run.changed.values()):
         yield from ["", "## What was changed", ""]
-        yield from (
-            f"- {markdown(host)}: {markdown(change)}" for host in sorted(run.changed) for change in run.changed[host]
-        )
+        for host, changes in sorted(run.changed.items()):
+            yield from (f"- {markdown(host)}: {markdown(change)}" for change in changes)
     if any(run.failed.values()):
         yield from ["", "## What could not be fixed", ""]
-        yield from (
-            f"- {markdown(host)}: {markdown(run.failed[host])}" for host in sorted(run.failed) if run.failed[host]
-        )
+        yield from (f"- {markdown(host)}: {markdown(why)}" for host, why in sorted(run.failed.items()) if why)
 
 
 def _hosts(diagnosis: Diagnosis) -> Iterator[str]:

@@ -28,15 +28,8 @@ def table(diagnosis: Diagnosis) -> str:
     widths = _widths(diagnosis.findings)
     rule = _GAP.join("-" * width for width in widths)
     rows = [_row(_cells(finding), widths) for finding in diagnosis.findings]
-    return "\n".join(
-        [
-            _row([["SEVERITY"], ["HOST"], ["FINDING"], ["FIX"]], widths),
-            rule,
-            "\n\n".join(rows),
-            rule,
-            verdict(diagnosis),
-        ]
-    )
+    head = _row([["SEVERITY"], ["HOST"], ["FINDING"], ["FIX"]], widths)
+    return "\n".join([head, rule, "\n\n".join(rows), rule, verdict(diagnosis)])
 
 
 def _widths(findings: Sequence[Finding]) -> list[int]:

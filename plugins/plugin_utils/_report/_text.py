@@ -12,16 +12,19 @@ from collections import Counter
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
 
+_NOUNS = {"outage": "outage", "intermittent": "intermittent fault", "risk": "risk"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|#~&!@$]")
 
 
 def plain(text: str) -> str:
     """One line of printable characters."""
-    return " ".join(
-        "".join(
-            each if each.isprintable() else " " if each.isspace() else "\N{REPLACEMENT CHARACTER}" for each in text
-        ).split()
-    )
+    return " ".join("".join(_printable(each) for each in text).split())
+
+
+def _printable(character: str) -> str:
+    if character.isspace():
+        return " "
+    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
 
 
 def markdown(text: str) -> str:
@@ -58,8 +61,7 @@ def how_to_fix(finding: Finding) -> str:
 
 
 def _counts(diagnosis: Diagnosis) -> str:
-    nouns = {"outage": "outage", "intermittent": "intermittent fault", "risk": "risk"}
-    counts = Counter(finding.severity for finding in diagnosis.findings)
-    said = ", ".join(number(counts[severity], noun) for severity, noun in nouns.items() if counts[severity])
+    counts = Counter(_NOUNS[finding.severity] for finding in diagnosis.findings)
+    said = ", ".join(number(counts[noun], noun) for noun in _NOUNS.values() if counts[noun])
     hosts = {finding.host for finding in diagnosis.findings}
     return f"{said} on {len(hosts)} of {number(len(diagnosis.hosts), 'host')}"
