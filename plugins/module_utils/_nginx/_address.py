@@ -98,22 +98,20 @@ def _port(text: str) -> int:
 
 @dataclass(frozen=True)
 class Target:
-    """The argument of a `*_pass`, cut in three: scheme + address + rest is what is written."""
+    """The argument of a `*_pass`, cut up: scheme + address + mark + uri is what is written."""
 
     scheme: str  # "http://" or ""
     address: str  # "127.0.0.1:8000", "unix:/run/x.sock", "app"; without credentials it is what nginx connects to
-    rest: str  # the URI part; of a unix address with the colon before it
+    mark: str  # the colon between a unix address and its URI part, or ""
+    uri: str
     protocol: str
     default_port: int | None
     variables: bool
     decided: bool  # no variable can change the address
 
-    def with_address(self, address: str) -> str:
-        """The argument with another address; scheme and URI part stay as they are."""
-        uri = self.rest[1:] if _is_unix(self.address) and self.rest else self.rest
-        if not _is_unix(address):
-            return self.scheme + address + uri
-        return self.scheme + address + (":" + uri if self.rest else "")
+    def marked(self, address: str) -> str:
+        """Another address, with the mark that it needs before this URI part."""
+        return address + ":" if _is_unix(address) and (self.uri or self.mark) else address
 
 
 def split_target(directive: str, value: str) -> Target:
@@ -124,10 +122,12 @@ def split_target(directive: str, value: str) -> Target:
     address, rest = _cut(value[len(scheme) :], uri=directive == "proxy_pass")
     variables = "$" in value
     followed = not rest or rest[0] in ":/?" or bool(_SLASH_VARIABLE.match(rest))
+    mark = ":" if rest.startswith(":") else ""
     return Target(
         scheme=scheme,
         address=address,
-        rest=rest,
+        mark=mark,
+        uri=rest[len(mark) :],
         protocol=protocol,
         default_port=_DEFAULT_PORTS.get(protocol),
         variables=variables,

@@ -1,0 +1,124 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`nginx -t`, also of files that are not in place yet: a private mount namespace shows them to it alone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 0x40000
+
+_TIMEOUT = 60  # seconds; names that do not resolve make nginx wait
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """One nginx, as far as a change has to know it."""
+
+    id: str
+    binary: str
+    config: str
+    prefix: str
+    pid: int | None  # of the master; None: it does not run
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    ok: bool
+    output: str  # what nginx said, or why it could not be asked
+    ran: bool = True
+
+
+class _NamespaceError(OSError):
+    """The private mount namespace could not be had."""
+
+
+def test_live(nginx: Nginx) -> Verdict:
+    """`nginx -t` with the instance's own binary, -p and -c."""
+    return _test(nginx, prepare=None)
+
+
+def test_with(nginx: Nginx, files: Mapping[str, bytes]) -> Verdict:
+    """`nginx -t` as if `files` had been written already. The live files are not touched; nobody else sees a thing."""
+    with tempfile.TemporaryDirectory(prefix="bad_gateway_") as directory:
+        pairs = []
+        for number, (path, content) in enumerate(files.items()):
+            staged = Path(directory) / str(number)
+            staged.write_bytes(content)
+            pairs.append((os.fsencode(staged), os.fsencode(os.path.realpath(path))))
+        return _in_namespace(nginx, pairs)
+
+
+def _in_namespace(nginx: Nginx, pairs: list[tuple[bytes, bytes]]) -> Verdict:
+    readable, writable = os.pipe()
+    libc = ctypes.CDLL(None, use_errno=True)
+    ids = (os.geteuid(), os.getegid())
+
+    def prepare() -> None:
+        try:
+            _enter(libc, ids, pairs)
+        except OSError as error:
+            os.write(writable, str(error).encode())
+            raise
+
+    try:
+        return _test(nginx, prepare=prepare)
+    except subprocess.SubprocessError:
+        os.close(writable)
+        writable = -1
+        why = os.read(readable, 1000).decode(errors="replace")
+        return Verdict(ok=False, ran=False, output=why)
+    finally:
+        os.close(readable)
+        if writable >= 0:
+            os.close(writable)
+
+
+def _enter(libc: ctypes.CDLL, ids: tuple[int, int], pairs: list[tuple[bytes, bytes]]) -> None:
+    """Runs in the child, between fork and exec: a mount namespace of its own, with each staged file over its target."""
+    uid, gid = ids
+    # A plain user may have mounts of its own inside a user namespace, where the system permits that.
+    _check(libc.unshare(_CLONE_NEWNS | (_CLONE_NEWUSER if uid else 0)), "unshare")
+    if uid:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            Path("/proc/self", name).write_text(text)
+    _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount --make-rprivate /")
+    for staged, target in pairs:
+        _check(libc.mount(staged, target, None, ctypes.c_ulong(_MS_BIND), None), f"mount over {os.fsdecode(target)}")
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        errno = ctypes.get_errno()
+        raise _NamespaceError(errno, f"{what}: {os.strerror(errno)}")
+
+
+def _test(nginx: Nginx, *, prepare: Callable[[], None] | None) -> Verdict:
+    try:
+        answer = subprocess.run(
+            [nginx.binary, "-t", "-p", nginx.prefix, "-c", nginx.config],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=prepare,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except OSError as error:
+        return Verdict(ok=False, ran=False, output=f"{nginx.binary}: {error.strerror}")
+    except subprocess.TimeoutExpired:
+        return Verdict(ok=False, output=f"nginx -t did not end within {_TIMEOUT} s")
+    return Verdict(ok=answer.returncode == 0, output=answer.stdout.decode("utf-8", "replace").strip())
