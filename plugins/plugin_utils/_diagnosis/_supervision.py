@@ -20,7 +20,7 @@ REVIVING = ("always", "on-failure")
 
 _COUPLINGS = {
     "wants": "let {nginx_unit} start it and wait for it, but live on without it",
-    "requires": "let {nginx_unit}, which serves nothing else, require it: it will stop and restart with it",
+    "requires": "let {nginx_unit}, which has no other route, require it: it will stop and restart with it",
 }
 
 

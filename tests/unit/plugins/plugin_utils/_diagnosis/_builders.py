@@ -26,7 +26,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 
 ERRNO = {"refused": 111, "missing": 2, "denied": 13, "reset": 104, "unreachable": 113}
-NOT_ROOT = {"as_nginx": False, "user": "operator"}
 
 
 def route(key: str = "tcp:127.0.0.1:8000", *more: str, location: str = "/", line: int = 12, **changes: Any) -> Route:

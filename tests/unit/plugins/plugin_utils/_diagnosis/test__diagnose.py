@@ -474,3 +474,362 @@ BROKEN = {
 @pytest.mark.parametrize(("records", "expected"), BROKEN.values(), ids=BROKEN)
 def test_the_cause_is_named(records: list[HostRecord], expected: list[tuple[str, str, str, bool | None]]) -> None:
     assert found(fleet(*records)) == expected
+
+
+SUPERVISED = {"unit": "shop.service", "enabled": True, "restart": "unchanged", "listens": [RIGHT]}
+AFTER_SHOP = nginx_unit(after=["shop.service"], wants=["shop.service"])
+DOWN = {"apps": [stopped_app()], "probes": [probe(RIGHT, "refused")]}
+AT = {"file": "/etc/nginx/sites-enabled/shop", "line": 12}
+
+
+def corrected(records: list[HostRecord], host: str = "web1") -> Any:
+    return diagnose(fleet(*records)).plans[host]
+
+
+SUPERVISION = {
+    "nginx's unit knows it already": ([healthy(**DOWN, units=[stopped(), AFTER_SHOP])], [SUPERVISED]),
+    "nginx has no other route": (
+        [healthy(**DOWN, units=[stopped(), nginx_unit()])],
+        [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "requires"}],
+    ),
+    "nginx has another route": (
+        [
+            healthy(
+                instances=[nginx(route(), route(OTHER, location="/blog"))],
+                apps=[stopped_app(), app(OTHER, unit="blog.service")],
+                probes=[probe(RIGHT, "refused"), probe(OTHER)],
+                units=[stopped(), unit("blog.service"), nginx_unit()],
+            )
+        ],
+        [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "wants"}],
+    ),
+    "nginx has a route whose target is not known": (
+        [
+            healthy(
+                **DOWN,
+                instances=[nginx(route(), route(location="/v", endpoints=[], variables=True))],
+                units=[stopped(), nginx_unit()],
+            )
+        ],
+        [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "wants"}],
+    ),
+    "not supervised": (
+        [healthy(**DOWN, units=[stopped(restart="no"), AFTER_SHOP])],
+        [{**SUPERVISED, "restart": "always"}],
+    ),
+    "two nginx on the host": (
+        [
+            healthy(
+                **DOWN,
+                instances=[nginx(route()), nginx(route(), id="b", config="/b.conf", unit="nginx-b.service")],
+                units=[stopped(), nginx_unit(), nginx_unit("nginx-b.service")],
+            )
+        ],
+        [
+            {**SUPERVISED, "nginx_unit": "nginx-b.service", "nginx_dependency": "requires"},
+            {**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "requires"},
+        ],
+    ),
+    "an nginx without a unit": (
+        [healthy(**DOWN, instances=[nginx(route(), unit=None)], units=[stopped()])],
+        [SUPERVISED],
+    ),
+    "not supervised and not enabled are one entry": (
+        [healthy(units=[unit(restart="no", unit_file_state="disabled"), nginx_unit(after=["shop.service"])])],
+        [{**SUPERVISED, "restart": "always", "nginx_unit": "nginx.service", "nginx_dependency": "requires"}],
+    ),
+    "nginx itself": (
+        [healthy(instances=[nginx(route(), running=False)], units=[unit(), nginx_unit(active_state="failed")])],
+        [{**SUPERVISED, "unit": "nginx.service", "listens": []}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "units"), SUPERVISION.values(), ids=SUPERVISION)
+def test_what_the_role_supervision_is_told(records: list[HostRecord], units: list[dict[str, Any]]) -> None:
+    assert corrected(records) == {"supervision": {"supervision_units": units}}
+
+
+def test_an_app_on_another_host_is_no_business_of_nginx_units() -> None:
+    entry = {**SUPERVISED, "restart": "always", "listens": [WIDE]}
+    assert corrected([remote_nginx(), stopped_remote_app()], "app1") == {"supervision": {"supervision_units": [entry]}}
+
+
+PASS_TO = {
+    "only the port changes": ([wrong_port()], [{**AT, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"}]),
+    "a listener on all addresses": (
+        [wrong_port(apps=[app(WIDE), app(OTHER, unit="blog.service")], probes=[probe(WRONG, "refused"), probe(WIDE)])],
+        [{**AT, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"}],
+    ),
+    "IPv6": (
+        [
+            wrong_port(
+                instances=[nginx(route("tcp:[::1]:8001"))],
+                apps=[app("tcp:[::1]:8000")],
+                probes=[probe("tcp:[::1]:8001", "refused"), probe("tcp:[::1]:8000")],
+            )
+        ],
+        [{**AT, "endpoint": "tcp:[::1]:8001", "pass_to": "[::1]:8000"}],
+    ),
+    "localhost would try ::1 as well": (
+        [
+            wrong_port(
+                instances=[nginx(route("tcp:localhost:8001"))],
+                apps=[app(RIGHT)],
+                endpoints=[endpoint("tcp:localhost:8001", addresses=["::1", "127.0.0.1"])],
+                probes=[probe("tcp:localhost:8001", "refused"), probe(RIGHT)],
+            )
+        ],
+        [{**AT, "endpoint": "tcp:localhost:8001", "pass_to": "127.0.0.1:8000"}],
+    ),
+    "another interface of the same host": (
+        [
+            wrong_port(
+                instances=[nginx(route(WRONG))],
+                apps=[app("tcp:10.0.0.1:8001")],
+                probes=[probe(WRONG, "refused"), probe("tcp:10.0.0.1:8001")],
+            )
+        ],
+        [{**AT, "endpoint": WRONG, "pass_to": "10.0.0.1:8001"}],
+    ),
+    "a socket instead": (
+        [
+            wrong_port(
+                instances=[nginx(route(WRONG))], apps=[app(SOCKET)], probes=[probe(WRONG, "refused"), probe(SOCKET)]
+            )
+        ],
+        [{**AT, "endpoint": WRONG, "pass_to": "unix:/run/shop/shop.sock"}],
+    ),
+    "another host keeps its name": (
+        [remote_nginx(), remote_app(apps=[app("tcp:0.0.0.0:8080")])],
+        [{**AT, "endpoint": REMOTE, "pass_to": "app1:8080"}],
+    ),
+    "two routes of one address": (
+        [wrong_port(apps=[app(RIGHT)], instances=[nginx(route(WRONG), route(WRONG, location="/b", line=20))])],
+        [
+            {**AT, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"},
+            {**AT, "line": 20, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"},
+        ],
+    ),
+    "a snippet included twice": (
+        [wrong_port(apps=[app(RIGHT)], instances=[nginx(route(WRONG), route(WRONG, id="b.example /"))])],
+        [{**AT, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"}],
+    ),
+    "two routes through one upstream": (
+        [
+            wrong_port(
+                apps=[app(RIGHT)],
+                instances=[
+                    nginx(
+                        route(WRONG, location="/b", line=20, upstream="shop"),
+                        route(WRONG, upstream="shop"),
+                        upstreams=[upstream("shop", WRONG)],
+                    )
+                ],
+            )
+        ],
+        [{**AT, "endpoint": WRONG, "pass_to": "127.0.0.1:8000"}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "routes"), PASS_TO.values(), ids=PASS_TO)
+def test_what_the_role_proxy_pass_is_told(records: list[HostRecord], routes: list[dict[str, Any]]) -> None:
+    assert corrected(records) == {"proxy_pass": {"proxy_pass_routes": routes}}
+
+
+def test_two_routes_and_two_nginx_hosts_are_one_stopped_app() -> None:
+    web2 = seen(
+        "web2",
+        instances=[nginx(route(REMOTE), route(REMOTE, location="/b", line=20))],
+        endpoints=[AT_APP1],
+        probes=[probe(REMOTE, "refused")],
+    )
+    (finding,) = diagnose(fleet(remote_nginx(), web2, stopped_remote_app())).findings
+    assert (finding.id, finding.endpoint) == ("app_not_running/app1/shop.service", REMOTE)
+    assert [(each.location, each.line) for each in finding.routes] == [("/", 12), ("/b", 20)]
+    sources = {each.source for each in finding.evidence if each.kind == "config"}
+    assert {"web1:/etc/nginx/sites-enabled/shop:12", "web2:/etc/nginx/sites-enabled/shop:20"} <= sources
+
+
+def test_what_is_undecided_is_left_to_whoever_decides() -> None:
+    records = wrong_port(
+        apps=[app(RIGHT), app("tcp:127.0.0.1:8005", unit="b.service"), app(OTHER, unit="blog.service")],
+        probes=[probe(WRONG, "refused"), probe(OTHER), probe(RIGHT), probe("tcp:127.0.0.1:8005")],
+    )
+    diagnosis = diagnose(fleet(records))
+    (finding,) = diagnosis.findings
+    assert finding.fix is not None
+    assert finding.fix.candidates == ("127.0.0.1:8000", "127.0.0.1:8005")
+    assert finding.fix.variables == {"proxy_pass_routes": [{**AT, "endpoint": WRONG}]}
+    assert "pass_to" in finding.fix.summary
+    assert diagnosis.plans == {}
+
+
+def test_several_stopped_units_are_candidates() -> None:
+    apps = [stopped_app(WIDE), stopped_app(WIDE, unit="old.service")]
+    records = [remote_nginx(), stopped_remote_app(apps=apps, units=[stopped(), stopped("old.service")])]
+    (finding,) = diagnose(fleet(*records)).findings
+    assert finding.fix is not None
+    assert finding.fix.candidates == ("old.service", "shop.service")
+    assert finding.fix.variables == {"supervision_units": [{"enabled": True, "listens": [WIDE]}]}
+
+
+EVIDENCE = {
+    "the probe, with errno and user": (
+        [remote_nginx(), stopped_remote_app()],
+        ("probe", "tcp:app1:8000: refused at connect, errno 111: Refused (tried app1:8000 as www-data)", "web1"),
+    ),
+    "the unit": (
+        [remote_nginx(), stopped_remote_app(units=[stopped(active_state="failed", result="exit-code", exit_code=3)])],
+        (
+            "unit",
+            "shop.service: failed (dead), result exit-code, exit status 3, at boot: enabled, Restart=always",
+            "app1",
+        ),
+    ),
+    "the error log": (
+        [wrong_port(log=[log_event(WRONG)])],
+        (
+            "error_log",
+            "3 x connect_refused, last at 2026/11/21 03:00:09: "
+            "connect() failed (111: Connection refused) while connecting to upstream",
+            "web1:/var/log/nginx/error.log",
+        ),
+    ),
+    "a socket that is still listened on": (
+        [unlinked()],
+        (
+            "socket",
+            "/run/shop/shop.sock: no such file; shop.service still listens on the socket, but its file was removed",
+            "web1",
+        ),
+    ),
+    "the app server that is left": (
+        [wrong_port()],
+        (
+            "socket",
+            "gunicorn of shop.service listens on tcp:127.0.0.1:8000, answers this protocol, and no route uses it",
+            "web1",
+        ),
+    ),
+    "nginx's own message, with its place": (
+        [healthy(instances=[nginx(route(), test=nginx_t(message('unknown directive "proxy_pas"')))])],
+        ("config", '[emerg] unknown directive "proxy_pas"', "web1:/etc/nginx/sites-enabled/shop:7"),
+    ),
+    "the host that could not be looked at": (
+        [remote_nginx("timeout"), unreachable("app1.example", "timed out")],
+        (
+            "network",
+            "app1.example could not be looked at (unreachable: timed out), so its side is not known",
+            "app1.example",
+        ),
+    ),
+    "hosts that could not be looked at, none of that name": (
+        [remote_nginx(), unreachable("db1")],
+        ("network", "no host that was looked at has the address of tcp:app1:8000; not looked at: db1", "web1"),
+    ),
+    "an app that only its own host can reach": (
+        [remote_nginx(), remote_app(apps=[app(RIGHT)])],
+        ("socket", "gunicorn listens on tcp:127.0.0.1:8000: only app1 itself can reach that", "app1"),
+    ),
+    "listeners where no probe was made": (
+        [wrong_port(probes=[])],
+        (
+            "socket",
+            "tcp:127.0.0.1:8001: nothing listens there (no probe was made; this is read from the listening sockets)",
+            "web1",
+        ),
+    ),
+    "servers that are left in the upstream": (
+        [healthy(instances=[nginx(route(RIGHT, WRONG))], probes=[probe(RIGHT), probe(WRONG, "refused")])],
+        (
+            "config",
+            "the upstream's other servers answer: nginx asks them next, one server is missing from the group",
+            "web1",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "evidence"), EVIDENCE.values(), ids=EVIDENCE)
+def test_the_evidence_lies_beside_the_cause(records: list[HostRecord], evidence: tuple[str, str, str]) -> None:
+    shown = [(each.kind, each.text, each.source) for each in diagnose(fleet(*records)).findings[0].evidence]
+    assert evidence in shown
+
+
+CONFIDENCE = {
+    "probed as nginx": ([wrong_port()], "certain"),
+    "probed as somebody else": (
+        [wrong_port(probes=[probe(WRONG, "refused", as_nginx=False, user="operator"), probe(OTHER), probe(RIGHT)])],
+        "likely",
+    ),
+    "not probed": ([healthy(**{**DOWN, "probes": []}, units=[stopped(), nginx_unit()])], "likely"),
+    "nobody is left that it could be": ([healthy(apps=[], probes=[probe(RIGHT, "refused")])], "possible"),
+    "unexplained": ([remote_nginx("timeout"), remote_app()], "possible"),
+}
+
+
+@pytest.mark.parametrize(("records", "confidence"), CONFIDENCE.values(), ids=CONFIDENCE)
+def test_how_sure_it_is(records: list[HostRecord], confidence: str) -> None:
+    assert [each.confidence for each in diagnose(fleet(*records)).findings] == [confidence]
+
+
+def test_an_instance_is_judged_by_probes_of_its_own_workers() -> None:
+    """Two nginx in different namespaces: what one reaches, the other need not."""
+    second = nginx(route(location="/b"), id="b", config="/b.conf", unit="nginx-b.service")
+    probes = [probe(RIGHT, "unreachable", instance="b"), probe(RIGHT)]
+    (finding,) = diagnose(fleet(healthy(instances=[nginx(route()), second], probes=probes))).findings
+    assert [each.location for each in finding.routes] == ["/b"]
+
+
+def test_inventory_hosts_on_one_network_stack_share_their_listeners() -> None:
+    """Several "hosts" on one machine: loopback is each one's own, yet an app server that one of them uses is taken."""
+    stack = {"boot_id": "same", "network_namespace": "net:[7]"}
+    site = seen("web2", instances=[nginx(route(RIGHT))], info=stack)
+    broken = wrong_port(info=stack)
+    findings = diagnose(fleet(broken, site)).findings
+    assert [(each.cause, each.host, each.fix) for each in findings] == [("wrong_upstream_address", "web1", None)]
+
+
+def test_an_address_that_every_host_has_is_ones_own() -> None:
+    bridge = endpoint("tcp:172.17.0.1:8000")
+    web = healthy(
+        addresses=["172.17.0.1"],
+        instances=[nginx(route("tcp:172.17.0.1:8000"))],
+        endpoints=[bridge],
+        apps=[stopped_app(WIDE)],
+        units=[stopped(), nginx_unit()],
+        probes=[probe("tcp:172.17.0.1:8000", "refused")],
+    )
+    other = remote_app(addresses=["172.17.0.1"])
+    assert found(fleet(web, other)) == [("app_not_running", "web1", "outage", True)]
+
+
+def test_what_hurts_comes_first() -> None:
+    records = fleet(
+        wrong_port(units=[unit(restart="no"), unit("blog.service"), nginx_unit()]),
+        seen("web2", instances=[nginx(route())], apps=[app()], probes=[probe(RIGHT, "timeout", phase="read")]),
+        seen("web3", instances=[nginx(route(OTHER))], probes=[probe(OTHER, "reset")]),
+    )
+    assert [(each.severity, each.confidence, each.host) for each in diagnose(records).findings] == [
+        ("outage", "certain", "web1"),
+        ("outage", "possible", "web3"),
+        ("intermittent", "possible", "web2"),
+        ("risk", "certain", "web1"),
+    ]
+
+
+def test_hosts_are_summed_up() -> None:
+    web = healthy(missed=[{"what": "error log /var/log/nginx/error.log", "why": "Permission denied"}])
+    diagnosis = diagnose(fleet(web, unreachable("app1", "timed out")))
+    assert diagnosis.hosts == {
+        "app1": {"status": "unreachable", "reason": "timed out", "nginx": [], "routes": 0},
+        "web1": {"status": "ok", "reason": "", "nginx": ["1.22.1"], "routes": 1},
+    }
+    assert diagnosis.missed == {"web1": [("error log /var/log/nginx/error.log", "Permission denied")]}
+
+
+def test_the_order_of_the_records_does_not_matter() -> None:
+    records = [remote_nginx(), stopped_remote_app(), unreachable("db1")]
+    assert diagnose(fleet(*records)) == diagnose(fleet(*reversed(records)))

@@ -1,0 +1,50 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plans from findings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding, Fix
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import plans
+
+
+def finding(host: str, role: str, variables: dict[str, Any], *, automatic: bool = True) -> Finding:
+    fix = Fix(role=role, automatic=automatic, summary="", variables=variables)
+    return Finding("app_not_running", host, "x", "outage", "certain", (), None, (), fix)
+
+
+def supervised(host: str, name: str, *listens: str, **more: Any) -> Finding:
+    return finding(host, "supervision", {"supervision_units": [{"unit": name, "listens": list(listens), **more}]})
+
+
+def test_fixes_of_a_host_are_merged_by_role_and_unit() -> None:
+    merged = plans([supervised("a", "y", "1"), supervised("a", "x", "3", "2"), supervised("a", "x", "2", "1")])
+    assert merged == {
+        "a": {
+            "supervision": {
+                "supervision_units": [{"unit": "x", "listens": ["1", "2", "3"]}, {"unit": "y", "listens": ["1"]}]
+            }
+        }
+    }
+
+
+def test_the_app_side_comes_before_the_nginx_side() -> None:
+    routes = finding(
+        "a", "proxy_pass", {"proxy_pass_routes": [{"file": "f", "line": 1, "endpoint": "e", "pass_to": "p"}]}
+    )
+    assert list(plans([routes, supervised("a", "x")])["a"]) == ["supervision", "proxy_pass"]
+
+
+def test_one_unit_with_two_nginx_stays_two_entries() -> None:
+    merged = plans([supervised("a", "x", nginx_unit="n1"), supervised("a", "x", nginx_unit="n2")])
+    assert [each["nginx_unit"] for each in merged["a"]["supervision"]["supervision_units"]] == ["n1", "n2"]
+
+
+def test_hosts_are_in_order_and_only_automatic_fixes_count() -> None:
+    undecided = finding("c", "supervision", {"supervision_units": []}, automatic=False)
+    without = Finding("app_not_running", "d", "x", "outage", "certain", (), None, (), None)
+    assert list(plans([supervised("b", "x"), undecided, without, supervised("a", "x")])) == ["a", "b"]
