@@ -1,0 +1,57 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files on their way to a host: read from a directory of the lab, carried as a tar archive."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, or a symbolic link when `link` is set. The path is relative to the host's root."""
+
+    path: str
+    mode: int
+    content: bytes = b""
+    link: str = ""
+
+
+def entries_of(directory: Path) -> list[Entry]:
+    """Every file below the directory, in a stable order. Of the mode only `executable` counts, as in git."""
+    return [
+        Entry(str(path.relative_to(directory)), _mode(path), path.read_bytes())
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.parent.name != "__pycache__"
+    ]
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+
+
+def enabling_link(unit: str, shipped: Iterable[str]) -> Entry:
+    """What `systemctl enable` does for a unit of multi-user.target, so that the host's first boot starts it."""
+    own = f"etc/systemd/system/{unit}"
+    target = f"/{own}" if own in shipped else f"/lib/systemd/system/{unit}"
+    return Entry(f"etc/systemd/system/multi-user.target.wants/{unit}", 0o777, link=target)
+
+
+def tar_of(entries: Iterable[Entry]) -> bytes:
+    """An archive in which everything belongs to root and nothing has a date, so that it depends on content only."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for entry in entries:
+            info = tarfile.TarInfo(entry.path)
+            info.mode, info.size = entry.mode, len(entry.content)
+            if entry.link:
+                info.type, info.linkname = tarfile.SYMTYPE, entry.link
+            archive.addfile(info, io.BytesIO(entry.content))
+    return buffer.getvalue()

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Turns a fresh Debian tree, given as the first argument, into a host of the lab: nothing runs that no role asked for.
+set -eu
+root=$1
+
+chroot "$root" useradd --system --gid www-data --home-dir /srv/app --shell /usr/sbin/nologin app
+systemctl --root="$root" disable nginx.service
+systemctl --root="$root" mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \
+    systemd-pstore.service systemd-resolved.service getty@.service console-getty.service
+rm -f "$root/etc/nginx/sites-enabled/default" "$root/etc/apt/apt.conf.d/99mmdebstrap"
+# One machine id for all hosts would be as wrong as one address for all.
+: > "$root/etc/machine-id"
