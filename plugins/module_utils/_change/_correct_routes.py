@@ -30,7 +30,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transacti
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._verify import Answer, question_for
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, read_config
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import shown
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown
 
 
 @dataclass(frozen=True)

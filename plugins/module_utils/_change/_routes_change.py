@@ -22,8 +22,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address im
     split_target,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import to_bytes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import Group, Pass, passes, shown
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown, to_bytes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import Group, Pass, passes
 
 # What can stand in a word of nginx's without quotes; a colon would end the path of a socket.
 _PLAIN_PATH = re.compile(r"/[^\s:;{}\"'\\$#\x00-\x20\x7f]+")
@@ -71,7 +71,7 @@ class Correction:
             ) from error
         if address.path is not None and not _PLAIN_PATH.fullmatch(address.path):
             raise RouteError(
-                f"pass_to {self.pass_to!r}: the path of a socket has to be absolute, without blanks, colons, quotes or $"
+                f"pass_to {self.pass_to!r}: the path has to be absolute, without blanks, colons, quotes or $"
             )
         return address
 
@@ -122,7 +122,7 @@ def edits_for(config: Config, found: list[Pass], correction: Correction) -> list
             + "; ".join(described(one) for one in places.values())
         )
     (one,) = places.values()
-    unreadable = [message for message in config.messages if message["file"] == one.directive.file]
+    unreadable = [message for message in config.messages if message["file"] == shown(one.directive.file)]
     if unreadable:
         message = unreadable[0]
         raise ConfigError(

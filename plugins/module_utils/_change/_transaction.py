@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
@@ -84,20 +84,32 @@ def apply(changes: Sequence[Change]) -> Outcome:
     """Make all changes, or none: ChangeError then says why, and every file is as it was."""
     hows = [_validated(change) for change in changes]
     before = _answers(changes)
-    written: list[tuple[str, bytes, bytes]] = []
+    files, reloads = ExitStack(), ExitStack()  # what takes each step back
     try:
-        for change, how in zip(changes, hows):
+        for change in changes:
             for path, content in change.new.items():
                 replace(path, old=change.old[path], new=content)
-                written.append((path, change.old[path], content))
+                files.callback(replace, path, old=content, new=change.old[path])
+        for change, how in zip(changes, hows):
             if not how.ran:
                 _require(change, test_live(change.nginx))
-        reloaded = [reload(change.nginx) for change in changes]
+        reloaded = False
+        for change in changes:
+            reloads.callback(reload, change.nginx)
+            reloaded = reload(change.nginx) or reloaded
         verified = _verified(changes, before)
     except BaseException as error:
-        _take_back(changes, written, error)
+        _take_back(files, reloads, error)
         raise
-    return _outcome(hows, otherwise="in place", reloaded=any(reloaded), verified=verified)
+    return _outcome(hows, otherwise="in place", reloaded=reloaded, verified=verified)
+
+
+def _take_back(files: ExitStack, reloads: ExitStack, error: BaseException) -> None:
+    try:
+        with reloads:  # every file first, then those nginx that had taken up the new ones
+            files.close()
+    except ChangeError as failure:
+        raise ChangeError(f"{error} But not all could be put back: {failure}") from error
 
 
 def _wait_for(handle: int, path: Path) -> None:
@@ -160,25 +172,6 @@ def _worse(before: Answer, after: Answer) -> bool:
 
 def _told(answer: Answer) -> str:
     return answer.detail if answer.status is None else str(answer.status)
-
-
-def _take_back(changes: Sequence[Change], written: Sequence[tuple[str, bytes, bytes]], error: BaseException) -> None:
-    """Put every written file back and reload; what cannot be put back is said beside the error that led here."""
-    if not written:
-        return
-    failures = []
-    for path, old, new in reversed(written):
-        try:
-            replace(path, old=new, new=old)
-        except ChangeError as failure:
-            failures.append(str(failure))
-    for change in changes:
-        try:
-            reload(change.nginx)
-        except ChangeError as failure:
-            failures.append(str(failure))
-    if failures:
-        raise ChangeError(f"{error} But not all could be put back: {'; '.join(failures)}") from error
 
 
 def _outcome(hows: Sequence[Verdict], *, otherwise: str, reloaded: bool, verified: tuple[Verification, ...]) -> Outcome:

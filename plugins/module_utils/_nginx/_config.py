@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Dict, Iterable, Iterator, Mapping, cast
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import LexError, Token, lex
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import LexError, Token, lex, shown
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage
 
 
@@ -82,7 +82,7 @@ class _Reading:
         self.messages: list[ConfigMessage] = []
 
     def say(self, message: str, *, file: str, line: int | None) -> None:
-        self.messages.append(ConfigMessage(level="emerg", message=message, file=file, line=line))
+        self.messages.append(ConfigMessage(level="emerg", message=shown(message), file=shown(file), line=line))
 
     def lex(self, file: str) -> Iterator[tuple[Token, int, bool]]:
         """The tokens of `file`. What follows an error is left out, so that the whole statements before it stay."""

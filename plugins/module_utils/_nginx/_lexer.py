@@ -95,6 +95,11 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def shown(text: str) -> str:
+    """Text that any JSON reader takes: bytes that are no UTF-8 become replacement characters."""
+    return to_bytes(text).decode("utf-8", "replace")
+
+
 def make_token(text: str, *, start: int, end: int, line: int, quoted: bool) -> Token:
     token = Token(text)
     token.start = start

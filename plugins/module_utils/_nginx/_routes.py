@@ -22,7 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address im
     split_target,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive, walk
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import Token, to_bytes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import Token, shown
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     Endpoint,
     ErrorLogSetting,
@@ -160,11 +160,6 @@ def worker_user(config: Config) -> str | None:
     return next((shown(_value(one, 0)) for one in config.directives if one.name == "user"), None)
 
 
-def shown(text: str) -> str:
-    """Text that any JSON reader takes: bytes that are no UTF-8 become replacement characters."""
-    return to_bytes(text).decode("utf-8", "replace")
-
-
 def _value(directive: Directive, index: int) -> str:
     """An argument as nginx reads it; empty where it is missing, which only a rejected configuration has."""
     return directive.args[index].value if len(directive.args) > index else ""
@@ -254,7 +249,7 @@ def _endpoint(address: Address, protocol: str) -> Endpoint:
     return Endpoint(
         key=shown(address.key),
         transport=address.transport,
-        host=host,
+        host=None if host is None else shown(host),
         port=address.port,
         path=None if address.path is None else shown(address.path),
         protocol=protocol,
