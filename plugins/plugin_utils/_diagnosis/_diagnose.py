@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps import (
     app_not_running,
@@ -65,7 +66,7 @@ def diagnose(records: Mapping[str, HostRecord]) -> Diagnosis:
         findings=findings,
         plans=plans(findings),
         hosts={host: _summary(records[host]) for host in sorted(records)},
-        missed={host: _missed(observation["missed"]) for host, observation in fleet.observations.items()},
+        missed={host: _missed(observation) for host, observation in fleet.observations.items()},
     )
 
 
@@ -79,8 +80,14 @@ def _explained(fleet: Fleet) -> list[Explanation]:
     return explanations
 
 
-def _missed(missed: Sequence[Any]) -> list[tuple[str, str]]:
-    return [(each["what"], each["why"]) for each in missed]
+def _missed(observation: Observation) -> list[tuple[str, str]]:
+    """What could not be seen, parts of nginx's configuration that only nginx itself can read included."""
+    unread = [
+        (f"configuration {message['file'] or instance['config']}:{message['line'] or 0}", message["message"])
+        for instance in observation["nginx"]
+        for message in instance["config_errors"]
+    ]
+    return unread + [(each["what"], each["why"]) for each in observation["missed"]]
 
 
 def _summary(record: HostRecord) -> dict[str, Any]:

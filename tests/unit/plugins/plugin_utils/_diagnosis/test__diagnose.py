@@ -251,7 +251,43 @@ BROKEN = {
         ],
         [("app_not_running", "web1", "risk", True)],
     ),
+    "one of two units for a port is active, and does not listen": (
+        [
+            remote_nginx(),
+            remote_app(
+                apps=[app(WIDE, listens=[]), stopped_app(WIDE, unit="old.service")],
+                units=[unit(), stopped("old.service")],
+            ),
+        ],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "app stopped, but another process has its port": (
+        [remote_nginx(), stopped_remote_app(listeners=[SSHD, listener(WIDE, unit="thief.service")])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "app active but deaf, beside a stopped one of unknown port": (
+        [
+            remote_nginx(),
+            remote_app(
+                apps=[app(WIDE, listens=[]), stopped_app(None, unit="old.service")],
+                units=[unit(), stopped("old.service")],
+            ),
+        ],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
     # -- wrong_upstream_address
+    "only a stopped app, set to listen elsewhere": (
+        [remote_nginx(), stopped_remote_app(apps=[stopped_app("tcp:0.0.0.0:8080")])],
+        [("wrong_upstream_address", "web1", "outage", None)],
+    ),
+    "refused at a port where an unknown process listens": (
+        [wrong_port(listeners=[SSHD, listener(WRONG, unit=None)])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
+    "a socket of another host is out of reach": (
+        [remote_nginx(), remote_app(apps=[app(SOCKET)])],
+        [("wrong_upstream_address", "web1", "outage", None)],
+    ),
     "two app servers could be meant": (
         [
             wrong_port(
@@ -328,6 +364,14 @@ BROKEN = {
         [unlinked(apps=[app(SOCKET, unit=None)], listeners=[listener(SOCKET, unit=None, file_exists=False)], units=[])],
         [("socket_missing", "web1", "outage", None), ("app_not_supervised", "web1", "risk", None)],
     ),
+    "socket gone, who listens not seen, but who should": (
+        [unlinked(listeners=[listener(SOCKET, unit=None, file_exists=False)])],
+        [("socket_missing", "web1", "outage", True)],
+    ),
+    "socket there, but not for nginx": (
+        [unlinked(listeners=None, socket_files=[socket_file(SOCKET[5:])])],
+        [("endpoint_not_answering", "web1", "outage", None)],
+    ),
     "socket gone, probes off": ([unlinked(probes=[])], [("socket_missing", "web1", "outage", True)]),
     "socket written as /var/run": (
         [unlinked(apps=[app("unix:/var/run/shop/shop.sock")])],
@@ -355,6 +399,16 @@ BROKEN = {
                 ],
                 endpoints=[endpoint("tcp:nowhere:80", addresses=[], resolve_error="Name or service not known")],
                 probes=[probe("tcp:nowhere:80", "unresolved", phase="resolve", address="")],
+            )
+        ],
+        [("startup_host_not_found", "web1", "outage", False)],
+    ),
+    "a name that does not resolve, probes off": (
+        [
+            healthy(
+                instances=[nginx(route("tcp:nowhere:80"))],
+                endpoints=[endpoint("tcp:nowhere:80", addresses=[], resolve_error="Name or service not known")],
+                probes=[],
             )
         ],
         [("startup_host_not_found", "web1", "outage", False)],
@@ -437,6 +491,14 @@ BROKEN = {
         [remote_nginx("answered"), remote_app(units=[unit(unit_file_state="disabled")])],
         [("app_not_enabled", "app1", "risk", True)],
     ),
+    "not enabled, wanted by what is not enabled itself": (
+        [
+            healthy(
+                units=[unit(unit_file_state="disabled"), nginx_unit(wants=["shop.service"], unit_file_state="disabled")]
+            )
+        ],
+        [("app_not_enabled", "web1", "risk", True)],
+    ),
     "started by hand": ([healthy(apps=[app(unit=None)])], [("app_not_supervised", "web1", "risk", None)]),
     "started in a login session": (
         [healthy(apps=[app(unit="session-4.scope")])],
@@ -517,6 +579,22 @@ SUPERVISION = {
         [healthy(**DOWN, units=[stopped(restart="no"), AFTER_SHOP])],
         [{**SUPERVISED, "restart": "always"}],
     ),
+    "nginx wants it, but does not wait for it": (
+        [healthy(**DOWN, units=[stopped(), nginx_unit(wants=["shop.service"])])],
+        [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "requires"}],
+    ),
+    "nginx has a route to a unit of that name elsewhere": (
+        [
+            healthy(
+                **{**DOWN, "probes": [probe(RIGHT, "refused"), probe(REMOTE)]},
+                instances=[nginx(route(), route(REMOTE, location="/b"))],
+                endpoints=[AT_APP1],
+                units=[stopped(), nginx_unit()],
+            ),
+            remote_app(),
+        ],
+        [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "wants"}],
+    ),
     "two nginx on the host": (
         [
             healthy(
@@ -552,7 +630,8 @@ def test_what_the_role_supervision_is_told(records: list[HostRecord], units: lis
 
 def test_an_app_on_another_host_is_no_business_of_nginx_units() -> None:
     entry = {**SUPERVISED, "restart": "always", "listens": [WIDE]}
-    assert corrected([remote_nginx(), stopped_remote_app()], "app1") == {"supervision": {"supervision_units": [entry]}}
+    app1 = stopped_remote_app(units=[stopped(restart="no"), nginx_unit()])
+    assert corrected([remote_nginx(), app1], "app1") == {"supervision": {"supervision_units": [entry]}}
 
 
 PASS_TO = {
@@ -578,6 +657,17 @@ PASS_TO = {
                 apps=[app(RIGHT)],
                 endpoints=[endpoint("tcp:localhost:8001", addresses=["::1", "127.0.0.1"])],
                 probes=[probe("tcp:localhost:8001", "refused"), probe(RIGHT)],
+            )
+        ],
+        [{**AT, "endpoint": "tcp:localhost:8001", "pass_to": "127.0.0.1:8000"}],
+    ),
+    "localhost, and a listener on all IPv4 addresses": (
+        [
+            wrong_port(
+                instances=[nginx(route("tcp:localhost:8001"))],
+                apps=[app(WIDE)],
+                endpoints=[endpoint("tcp:localhost:8001", addresses=["::1", "127.0.0.1"])],
+                probes=[probe("tcp:localhost:8001", "refused"), probe(WIDE)],
             )
         ],
         [{**AT, "endpoint": "tcp:localhost:8001", "pass_to": "127.0.0.1:8000"}],
@@ -781,6 +871,36 @@ def test_an_instance_is_judged_by_probes_of_its_own_workers() -> None:
     probes = [probe(RIGHT, "unreachable", instance="b"), probe(RIGHT)]
     (finding,) = diagnose(fleet(healthy(instances=[nginx(route()), second], probes=probes))).findings
     assert [each.location for each in finding.routes] == ["/b"]
+
+
+def test_an_address_is_judged_by_probes_in_the_routes_own_protocol() -> None:
+    routes = [route(), route(location="/u", directive="uwsgi_pass", target="127.0.0.1:8000")]
+    host = healthy(
+        instances=[nginx(*routes)],
+        endpoints=[endpoint(RIGHT), endpoint(RIGHT, protocol="uwsgi")],
+        probes=[probe(RIGHT), probe(RIGHT, "mismatch", protocol="uwsgi")],
+    )
+    (finding,) = diagnose(fleet(host)).findings
+    assert [each.location for each in finding.routes] == ["/u"]
+
+
+def test_the_routes_of_a_name_are_found_by_what_nginx_says_of_it() -> None:
+    test = nginx_t(message('host not found in upstream "nowhere:80"'))
+    host = healthy(
+        instances=[nginx(route("tcp:nowhere:80"), test=test)],
+        endpoints=[endpoint("tcp:nowhere:80", addresses=[], resolve_error="Name or service not known")],
+        probes=[probe("tcp:nowhere:80", "unresolved", phase="resolve", address="")],
+    )
+    (finding,) = diagnose(fleet(host)).findings
+    assert (finding.id, finding.endpoint) == ("startup_host_not_found/web1/nowhere", "tcp:nowhere:80")
+    assert [each.line for each in finding.routes] == [12]
+
+
+def test_what_only_nginx_can_read_is_said() -> None:
+    host = healthy(instances=[nginx(route(), config_readable=False, config_errors=[message("unexpected token")])])
+    diagnosis = diagnose(fleet(host))
+    assert diagnosis.findings == ()
+    assert diagnosis.missed == {"web1": [("configuration /etc/nginx/sites-enabled/shop:7", "unexpected token")]}
 
 
 def test_inventory_hosts_on_one_network_stack_share_their_listeners() -> None:
