@@ -10,6 +10,7 @@ that managed hosts may have.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -32,9 +33,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", str(WORK / COLLECTION / "plugins"), "tests", "noxfile.py")
-    session.run(
-        "ansible-lint", "--offline", "--profile", "production", env={"ANSIBLE_COLLECTIONS_PATH": str(WORK)}
-    )
+    session.run("ansible-lint", "--offline", "--profile", "production", env={"ANSIBLE_COLLECTIONS_PATH": str(WORK)})
 
 
 @nox.session(venv_backend="none")
@@ -95,9 +94,10 @@ def _copy_tree(directory: Path) -> Path:
 
 def _bootstrap_pip_offline(home: Path) -> None:
     """Let ansible-test take pip from Python itself instead of downloading it: not every machine reaches that site."""
-    import ansible_test
-
-    requirements = Path(ansible_test.__path__[0]) / "_internal" / "python_requirements.py"
+    package = importlib.util.find_spec("ansible_test")
+    if package is None or not package.submodule_search_locations:
+        return
+    requirements = Path(package.submodule_search_locations[0]) / "_internal" / "python_requirements.py"
     version = re.search(r"\bpip='([0-9.]+)'", requirements.read_text(encoding="utf-8"))
     if version is None:
         return

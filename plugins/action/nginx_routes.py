@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._crossplane_action import CrossplaneAction
 
@@ -14,7 +14,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._crossplane_action
 class ActionModule(CrossplaneAction):
     """The module's own arguments, and the payload."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the host."""
         super().run(tmp, task_vars)
         return self.execute_with_crossplane(arguments=dict(self._task.args), task_vars=task_vars or {})

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
@@ -23,7 +23,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory imp
 class ActionModule(CrossplaneAction):
     """With `run_dir`, the observation goes to a file there instead of into the result: fleets are large."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the host, in one round trip."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
@@ -44,7 +44,7 @@ class ActionModule(CrossplaneAction):
         result.pop("observation", None)
         return result
 
-    def _keep(self, run_dir: Optional[str], record: HostRecord) -> Optional[str]:
+    def _keep(self, run_dir: str | None, record: HostRecord) -> str | None:
         if run_dir is None:
             return None
         try:
@@ -53,7 +53,7 @@ class ActionModule(CrossplaneAction):
             raise AnsibleActionFail(str(error)) from error
 
 
-def _record(host: str, result: Dict[str, Any]) -> HostRecord:
+def _record(host: str, result: dict[str, Any]) -> HostRecord:
     if result.get("failed") or "observation" not in result:
         reason = str(result.get("msg") or result.get("module_stderr") or "the module returned nothing")
         return HostRecord(host=host, status="failed", reason=_one_line(reason), recorded_at=now())

@@ -6,29 +6,40 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping, Sequence
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    COLLECTION_VERSION,
+    ObservationError,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis, diagnose
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report import _write
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._json import Run, report_json
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._markdown import report_markdown
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._table import table
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     HostRecord,
     RunDirectoryError,
     drop_before,
+    forget_others,
     read_records,
+    run_id,
     set_aside,
+    started,
+    write_report,
 )
 
 _ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
     "phase": {"type": "str", "choices": ["audit", "before", "after"], "default": "audit"},
-    "changes": {"type": "dict", "default": {}},
+    "hosts": {"type": "list", "elements": "str"},
+    "outcomes": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": ["nothing", "risk", "intermittent", "outage"], "default": "nothing"},
     "fail_on_unseen": {"type": "bool", "default": True},
 }
@@ -41,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
 
     _requires_connection = False
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the reports; then fail if what they say is what the caller wants to fail on."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
@@ -49,3 +60,88 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             return _report(arguments)
         except (RunDirectoryError, ObservationError) as error:
             raise AnsibleActionFail(str(error)) from error
+
+
+def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    run_dir = Path(arguments["run_dir"])
+    if arguments["hosts"] is not None:
+        forget_others(run_dir, arguments["hosts"])
+    records = read_records(run_dir)
+    diagnosis = diagnose(records)
+    before = diagnose(read_records(run_dir / "before")) if arguments["phase"] == "after" else None
+    run = _run(records, arguments["outcomes"], healed=_healed(before, diagnosis))
+    files = _write(run_dir, diagnosis, run, phase=arguments["phase"])
+    _show(diagnosis, run, files)
+    complaints = [
+        *_unhealed(before, diagnosis),
+        *(f"{host}: {why}" for host, why in run.failed.items()),
+        *(_unseen(records) if arguments["fail_on_unseen"] else []),
+        *_too_severe(diagnosis, arguments["fail_on"]),
+    ]
+    result = {"changed": False, "files": files, "findings": _counts(diagnosis)}
+    return {**result, "failed": True, "msg": "; ".join(complaints)} if complaints else result
+
+
+def _run(records: Mapping[str, HostRecord], outcomes: Mapping[str, Any], *, healed: tuple[Finding, ...]) -> Run:
+    return Run(
+        run_id=run_id(records),
+        started=started(records),
+        collection_version=COLLECTION_VERSION,
+        changed={host: outcome["changed"] for host, outcome in outcomes.items() if outcome.get("changed")},
+        failed={host: outcome["failed"] for host, outcome in outcomes.items() if outcome.get("failed")},
+        healed=healed,
+    )
+
+
+def _healed(before: Diagnosis | None, after: Diagnosis) -> tuple[Finding, ...]:
+    left = {finding.id for finding in after.findings}
+    return tuple(finding for finding in before.findings if finding.id not in left) if before else ()
+
+
+def _unhealed(before: Diagnosis | None, after: Diagnosis) -> list[str]:
+    """What was to be fixed without asking, and is there all the same."""
+    left = {finding.id for finding in after.findings}
+    tried = [finding for finding in before.findings if finding.fix and finding.fix.automatic] if before else []
+    return [f"still there after its fix: {finding.id}" for finding in tried if finding.id in left]
+
+
+def _write(run_dir: Path, diagnosis: Diagnosis, run: Run, *, phase: str) -> list[str]:
+    """Write both reports to where the phase wants them, and return their paths."""
+    texts = {
+        "report.json": json.dumps(report_json(diagnosis, run), indent=2) + "\n",
+        "report.md": report_markdown(diagnosis, run),
+    }
+    for name, text in texts.items():
+        write_report(run_dir, name=name, text=text)
+    if phase == "before":
+        set_aside(run_dir)
+    elif phase == "audit":
+        drop_before(run_dir)
+    return [str(run_dir / "before" / name if phase == "before" else run_dir / name) for name in texts]
+
+
+def _show(diagnosis: Diagnosis, run: Run, files: Sequence[str]) -> None:
+    Display().display(f"\n{table(diagnosis)}\n")
+    if run.healed:
+        Display().display("Healed: " + ", ".join(finding.id for finding in run.healed))
+    Display().display(f"Report: {files[-1]}\n")
+
+
+def _unseen(records: Mapping[str, HostRecord]) -> list[str]:
+    return [
+        f"{host} could not be looked at ({record.status}): {record.reason}"
+        for host, record in records.items()
+        if record.status != "ok"
+    ]
+
+
+def _too_severe(diagnosis: Diagnosis, least: str) -> list[str]:
+    if least == "nothing":
+        return []
+    severe = _SEVERITIES[_SEVERITIES.index(least) :]
+    return [f"{number} of severity {name}" for name, number in _counts(diagnosis).items() if number and name in severe]
+
+
+def _counts(diagnosis: Diagnosis) -> dict[str, int]:
+    found: list[str] = [finding.severity for finding in diagnosis.findings]
+    return {severity: found.count(severity) for severity in reversed(_SEVERITIES)}

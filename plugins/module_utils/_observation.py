@@ -11,9 +11,12 @@ whole config files left out before it leaves the host.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, TypedDict
+from typing import Any, TypedDict
 
 SCHEMA_VERSION = 1
+
+#: That of galaxy.yml, which does not travel to hosts.
+COLLECTION_VERSION = "0.1.0"
 
 #: An endpoint's key: "tcp:HOST:PORT" (host as written, IPv6 in brackets) or "unix:/path". Never contains a URI.
 EndpointKey = str
@@ -33,7 +36,7 @@ class Position(TypedDict):
 
 class HostInfo(TypedDict):
     hostname: str
-    addresses: List[str]  # every address of every interface, loopback included, without prefix length
+    addresses: list[str]  # every address of every interface, loopback included, without prefix length
     boot_id: str  # /proc/sys/kernel/random/boot_id; "" when unreadable. Equal on hosts that share one kernel.
     network_namespace: str  # "net:[4026531840]" of the module; "" when unreadable
     python: str  # "3.11.2"
@@ -46,26 +49,26 @@ class Endpoint(TypedDict):
 
     key: EndpointKey
     transport: str  # tcp | unix
-    host: Optional[str]  # as written, without brackets; None for unix
-    port: Optional[int]
-    path: Optional[str]  # of a unix socket
+    host: str | None  # as written, without brackets; None for unix
+    port: int | None
+    path: str | None  # of a unix socket
     protocol: str  # http | https | uwsgi | fastcgi | scgi | grpc | grpcs: what the route speaks there
-    addresses: List[str]  # what the host resolves `host` to, in order; [host] when it is an address
-    resolve_error: Optional[str]  # why the name did not resolve
-    written_at: List[Position]  # every `server` or `*_pass` argument that names it; empty if no route uses it
+    addresses: list[str]  # what the host resolves `host` to, in order; [host] when it is an address
+    resolve_error: str | None  # why the name did not resolve
+    written_at: list[Position]  # every `server` or `*_pass` argument that names it; empty if no route uses it
 
 
 class Route(TypedDict):
     """One `*_pass` in force."""
 
     id: str  # "SERVER_NAME[:PORT] LOCATION", unique in the instance; for messages
-    server_names: List[str]
-    listen: List[str]  # as written: "80", "[::]:443 ssl"
+    server_names: list[str]
+    listen: list[str]  # as written: "80", "[::]:443 ssl"
     location: str  # "/", "= /x", "~ \\.php$", "@app"; nested locations show the innermost
     directive: str  # proxy_pass | uwsgi_pass | fastcgi_pass | grpc_pass | scgi_pass
     target: str  # the argument as written, credentials redacted
-    upstream: Optional[str]  # name of the upstream block it goes through
-    endpoints: List[EndpointKey]  # empty when the target holds variables or cannot be read as an address
+    upstream: str | None  # name of the upstream block it goes through
+    endpoints: list[EndpointKey]  # empty when the target holds variables or cannot be read as an address
     variables: bool  # the target holds nginx variables
     file: str
     line: int
@@ -73,16 +76,16 @@ class Route(TypedDict):
 
 class UpstreamServer(TypedDict):
     address: str  # as written
-    endpoint: Optional[EndpointKey]
-    parameters: List[str]  # "max_fails=3", "backup", "down"
+    endpoint: EndpointKey | None
+    parameters: list[str]  # "max_fails=3", "backup", "down"
     line: int
     file: str
 
 
 class Upstream(TypedDict):
     name: str
-    servers: List[UpstreamServer]
-    directives: List[List[str]]  # every other directive of the block with its arguments: ["keepalive", "32"]
+    servers: list[UpstreamServer]
+    directives: list[list[str]]  # every other directive of the block with its arguments: ["keepalive", "32"]
     file: str
     line: int
 
@@ -92,8 +95,8 @@ class ConfigMessage(TypedDict):
 
     level: str  # emerg | alert | crit | error | warn
     message: str
-    file: Optional[str]
-    line: Optional[int]
+    file: str | None
+    line: int | None
 
 
 class ConfigTest(TypedDict):
@@ -102,7 +105,7 @@ class ConfigTest(TypedDict):
     ran: bool
     ok: bool  # False when it did not run
     why: str  # why it did not run; "" when it ran
-    messages: List[ConfigMessage]
+    messages: list[ConfigMessage]
 
 
 class ErrorLogSetting(TypedDict):
@@ -117,22 +120,22 @@ class NginxInstance(TypedDict):
 
     id: str  # "nginx" or "nginx@/etc/nginx-b/nginx.conf" when there are several
     running: bool
-    pid: Optional[int]  # of the master
+    pid: int | None  # of the master
     binary: str
     version: str  # "1.22.1"; "" when it could not be asked
     flavour: str  # nginx | openresty | plus | angie | tengine
     config: str  # absolute path of its main file
     prefix: str  # absolute
-    user: Optional[str]  # workers' user: from the running workers, else from the `user` directive
-    unit: Optional[str]  # "nginx.service"
+    user: str | None  # workers' user: from the running workers, else from the `user` directive
+    unit: str | None  # "nginx.service"
     config_readable: bool  # our own reading saw the whole config
-    config_errors: List[ConfigMessage]  # what our own reading could not read
+    config_errors: list[ConfigMessage]  # what our own reading could not read
     test: ConfigTest
-    files: List[str]
-    routes: List[Route]
-    upstreams: List[Upstream]
-    error_logs: List[ErrorLogSetting]
-    runs_as_configured: Optional[bool]  # False: a config file is newer than the workers; None: not known
+    files: list[str]
+    routes: list[Route]
+    upstreams: list[Upstream]
+    error_logs: list[ErrorLogSetting]
+    runs_as_configured: bool | None  # False: a config file is newer than the workers; None: not known
 
 
 class Listener(TypedDict):
@@ -140,16 +143,16 @@ class Listener(TypedDict):
 
     transport: str  # tcp | unix
     address: str  # "127.0.0.1", "::", "0.0.0.0", or the socket's path ("@name" when abstract)
-    port: Optional[int]
+    port: int | None
     inode: int
-    pid: Optional[int]  # lowest pid that holds it: the master
-    process: Optional[str]  # its command name
-    unit: Optional[str]
-    backlog: Optional[int]  # the limit
-    queued: Optional[int]  # connections waiting now
-    file_exists: Optional[bool]  # unix only: something is at that path, seen from the host's root
-    file_mode: Optional[str]  # unix only: "0660"
-    file_owner: Optional[str]  # unix only: "www-data:www-data"
+    pid: int | None  # lowest pid that holds it: the master
+    process: str | None  # its command name
+    unit: str | None
+    backlog: int | None  # the limit
+    queued: int | None  # connections waiting now
+    file_exists: bool | None  # unix only: something is at that path, seen from the host's root
+    file_mode: str | None  # unix only: "0660"
+    file_owner: str | None  # unix only: "www-data:www-data"
 
 
 class SocketFile(TypedDict):
@@ -159,9 +162,9 @@ class SocketFile(TypedDict):
     exists: bool
     is_socket: bool
     listening: bool  # some process listens on it
-    mode: Optional[str]
-    owner: Optional[str]
-    missing_parent: Optional[str]  # topmost directory on the way that does not exist
+    mode: str | None
+    owner: str | None
+    missing_parent: str | None  # topmost directory on the way that does not exist
 
 
 class Unit(TypedDict):
@@ -178,31 +181,31 @@ class Unit(TypedDict):
     main_pid: int
     exit_code: int  # ExecMainStatus
     active_since: str
-    exec_start: List[str]  # argv, secrets redacted
-    environment: Dict[str, str]  # only what an app server reads (PORT, GUNICORN_CMD_ARGS, ...), redacted
+    exec_start: list[str]  # argv, secrets redacted
+    environment: dict[str, str]  # only what an app server reads (PORT, GUNICORN_CMD_ARGS, ...), redacted
     working_directory: str
     user: str
-    after: List[str]
-    requires: List[str]
-    wants: List[str]
-    triggered_by: List[str]
+    after: list[str]
+    requires: list[str]
+    wants: list[str]
+    triggered_by: list[str]
     fragment: str
-    drop_ins: List[str]
+    drop_ins: list[str]
     need_daemon_reload: bool
-    raw: Dict[str, str]  # every further property that was asked for, as systemd printed it
+    raw: dict[str, str]  # every further property that was asked for, as systemd printed it
 
 
 class AppServer(TypedDict):
     """The process, or the unit that should start it, that answers on endpoints."""
 
     kind: str  # gunicorn | uwsgi | node | uvicorn | php-fpm | other
-    unit: Optional[str]
-    pids: List[int]  # empty when it does not run
-    binds: List[EndpointKey]  # where its settings say that it listens
+    unit: str | None
+    pids: list[int]  # empty when it does not run
+    binds: list[EndpointKey]  # where its settings say that it listens
     binds_known: bool  # False: its settings could not be read as far as that; `binds` may be incomplete
     binds_from: str  # "ExecStart", "GUNICORN_CMD_ARGS", "/srv/app/gunicorn.conf.py", "default", ...
-    listens: List[EndpointKey]  # where its processes do listen now
-    settings: Dict[str, Any]  # kind's own: {"workers": 3, "worker_class": "sync"}; only what was read
+    listens: list[EndpointKey]  # where its processes do listen now
+    settings: dict[str, Any]  # kind's own: {"workers": 3, "worker_class": "sync"}; only what was read
 
 
 class Probe(TypedDict):
@@ -214,9 +217,9 @@ class Probe(TypedDict):
     outcome: str  # answered | connected | refused | missing | denied | timeout | unreachable | reset | closed
     #               | mismatch (answered in another protocol) | unresolved | queue_full | error | not_probed
     phase: str  # resolve | connect | tls | send | read
-    errno: Optional[int]
+    errno: int | None
     detail: str  # "HTTP/1.1 200 OK", "Connection refused", what went wrong
-    status: Optional[int]  # HTTP status when one came back
+    status: int | None  # HTTP status when one came back
     instance: str  # NginxInstance.id as whose worker it was made; "" when none
     user: str  # the user that connected
     as_nginx: bool  # with the worker's uid and groups, inside the master's namespaces; `missed` says why not
@@ -228,15 +231,15 @@ class ErrorLogEvent(TypedDict):
 
     signature: str  # id of the log grammar: connect_refused, connect_enoent, timeout_header, ...
     level: str
-    errno: Optional[int]
-    upstream: Optional[str]  # 'upstream:' field, URI cut off: "http://127.0.0.1:8000", "http://unix:/run/x.sock"
-    endpoint: Optional[EndpointKey]
-    server: Optional[str]  # 'server:' field
+    errno: int | None
+    upstream: str | None  # 'upstream:' field, URI cut off: "http://127.0.0.1:8000", "http://unix:/run/x.sock"
+    endpoint: EndpointKey | None
+    server: str | None  # 'server:' field
     count: int
     first: str  # "2026/11/21 03:50:01", the host's local time as nginx prints it
     last: str
     sample: str  # one whole line, credentials and query string redacted
-    per_minute: Dict[str, int]  # "2026/11/21 03:50" -> lines
+    per_minute: dict[str, int]  # "2026/11/21 03:50" -> lines
 
 
 class ErrorLog(TypedDict):
@@ -246,10 +249,10 @@ class ErrorLog(TypedDict):
     why: str  # why not; "" when available
     size: int  # bytes of the file
     bytes_read: int
-    since: Optional[str]  # time of the oldest line that was read
+    since: str | None  # time of the oldest line that was read
     lines: int
     unclassified: int  # lines about an upstream that no signature matches
-    events: List[ErrorLogEvent]
+    events: list[ErrorLogEvent]
 
 
 class Observation(TypedDict):
@@ -258,15 +261,15 @@ class Observation(TypedDict):
     observed_at: str  # UTC, ISO 8601, of the host's clock
     seconds: float  # how long it took on the host
     host: HostInfo
-    nginx: List[NginxInstance]  # empty: none found; `missed` says where it was looked for
-    endpoints: List[Endpoint]
-    listeners: List[Listener]
-    socket_files: List[SocketFile]
-    units: List[Unit]
-    app_servers: List[AppServer]
-    probes: List[Probe]
-    error_logs: List[ErrorLog]
-    missed: List[Missed]
+    nginx: list[NginxInstance]  # empty: none found; `missed` says where it was looked for
+    endpoints: list[Endpoint]
+    listeners: list[Listener]
+    socket_files: list[SocketFile]
+    units: list[Unit]
+    app_servers: list[AppServer]
+    probes: list[Probe]
+    error_logs: list[ErrorLog]
+    missed: list[Missed]
 
 
 class ObservationError(ValueError):

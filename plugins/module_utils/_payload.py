@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import importlib.util
-import os
 import sys
-from typing import Optional
+from pathlib import Path
 
 
 class PayloadError(RuntimeError):
     """The module was sent without what it needs to read nginx's files."""
 
 
-def unpack_crossplane(archive: Optional[str], directory: str) -> None:
+def unpack_crossplane(archive: str | None, directory: str) -> None:
     """Make `import crossplane` work: `archive` is a base64 zip, unpacked nowhere, kept as one file in `directory`.
 
     Without an archive a crossplane that the interpreter already knows serves; with neither, PayloadError.
@@ -30,11 +29,10 @@ def unpack_crossplane(archive: Optional[str], directory: str) -> None:
                 "so that its action plugin adds it, or install crossplane on this host"
             )
         return
-    path = os.path.join(directory, "bad_gateway_crossplane.zip")
+    path = Path(directory, "bad_gateway_crossplane.zip")
     try:
         content = base64.b64decode(archive, validate=True)
     except binascii.Error as error:
         raise PayloadError(f"the crossplane archive arrived damaged: {error}") from error
-    with open(path, "wb") as file:
-        file.write(content)
-    sys.path.insert(0, path)
+    path.write_bytes(content)
+    sys.path.insert(0, str(path))

@@ -41,8 +41,16 @@ options:
     type: str
     choices: [audit, before, after]
     default: audit
-  changes:
-    description: For each host, what a remediation changed there (files, units), for the report to list.
+  hosts:
+    description:
+      - The hosts of this run. Observations of other hosts, left by an earlier run, are removed from the directory.
+      - By default every host that the directory holds an observation of.
+    type: list
+    elements: str
+  outcomes:
+    description:
+      - For each host, what became of its remediation, for the report to tell - C(changed), a list of what was changed
+        there, and C(failed), why it did not end well (empty - it did).
     type: dict
     default: {}
   fail_on:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -17,13 +17,13 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import S
 class CrossplaneAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
     """Runs the task's module with crossplane in its payload, so that hosts need nothing installed."""
 
-    def execute_with_crossplane(self, *, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+    def execute_with_crossplane(self, *, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module in one round trip and return its result."""
         try:
             archive = crossplane_archive()
         except ShippingError as error:
             raise AnsibleActionFail(str(error)) from error
-        result: Dict[str, Any] = self._execute_module(
+        result: dict[str, Any] = self._execute_module(
             module_args={**arguments, "_crossplane": archive}, task_vars=task_vars
         )
         return result

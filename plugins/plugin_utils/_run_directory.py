@@ -23,7 +23,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any, Iterable, Mapping
 from urllib.parse import quote
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils import _observation
@@ -43,7 +43,7 @@ class HostRecord:
     host: str
     status: str  # ok | unreachable | failed
     reason: str = ""  # why it could not be looked at
-    observation: Optional[Observation] = None
+    observation: Observation | None = None
     recorded_at: str = ""  # UTC, ISO 8601, of the controller's clock
 
 
@@ -69,7 +69,7 @@ def write_record(directory: Path, record: HostRecord) -> Path:
     return _write(_record_path(directory, record.host), _as_json(asdict(record)))
 
 
-def read_records(directory: Path) -> Dict[str, HostRecord]:
+def read_records(directory: Path) -> dict[str, HostRecord]:
     """Return all records of a run, by host name."""
     paths = sorted((directory / "observations").glob("*.json"))
     if not paths:
@@ -113,7 +113,7 @@ def _record_path(directory: Path, host: str) -> Path:
     return directory / "observations" / (quote(host, safe="@:+,=[] ").replace("..", "%2E%2E") + ".json")
 
 
-def _as_json(data: Dict[str, Any]) -> str:
+def _as_json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
 
@@ -122,7 +122,7 @@ def _read_record(path: Path) -> HostRecord:
         data = json.loads(path.read_text(encoding="utf-8"))
         record = HostRecord(**data)
     except (OSError, ValueError, TypeError) as error:
-        raise RunDirectoryError(f"{path}: not a record of an audited host ({error}); remove it or audit again") from error
+        raise RunDirectoryError(f"{path}: not a record of a host ({error}); remove it or audit again") from error
     if record.status not in STATUSES:
         raise RunDirectoryError(f"{path}: status {record.status!r} is none of {', '.join(STATUSES)}; audit again")
     if record.status == "ok":

@@ -6,16 +6,23 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import time
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import Any, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _sockets
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
+    AddressError,
+    parse_address,
+)
 
 #: States in which systemd is still at work on a unit: not the moment to judge or to restart it.
 _UNSETTLED = ("activating", "deactivating", "reloading")
+
+_CONNECT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -24,14 +31,14 @@ class Listening:
 
     changed: bool
     action: str  # "none", "start" or "restart": what was done, or would be done in check mode
-    missing: List[str]  # endpoints where the unit does not listen yet: only ever filled in check mode
+    missing: list[str]  # endpoints where the unit does not listen yet: only ever filled in check mode
 
 
 def ensure(*, unit: str, endpoints: Sequence[str], timeout: float, check_mode: bool) -> Listening:
     """Start the unit when it does not run; restart it once when it runs and does not listen; wait until it does."""
     _systemd.require_loaded(unit)
     state = _settled_state(unit, timeout=timeout)
-    missing = _missing(unit, endpoints)
+    missing = _missing(endpoints)
     if state == "active" and not missing:
         return Listening(changed=False, action="none", missing=[])
     action = "restart" if state == "active" else "start"
@@ -50,10 +57,35 @@ def _settled_state(unit: str, *, timeout: float) -> str:
         time.sleep(0.2)
 
 
-def _missing(unit: str, endpoints: Sequence[str]) -> List[str]:
-    """The endpoints that nobody serves: for a unix socket its file must lead to the listener, too."""
-    reachable = _sockets.reachable_endpoints()
-    return [endpoint for endpoint in endpoints if not _sockets.serves(reachable, endpoint)]
+def _missing(endpoints: Sequence[str]) -> list[str]:
+    return [endpoint for endpoint in endpoints if not listens(endpoint)]
+
+
+def listens(endpoint: str) -> bool:
+    """Connect, and tell whether somebody listens there; SystemdError when the endpoint cannot be read as one.
+
+    Only a refusal or a missing file is a "no". A full queue or a dropped packet leaves the answer open, and an app
+    server that is merely busy must not be restarted for it.
+    """
+    for family, address in _addresses(endpoint):
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_CONNECT_SECONDS)
+            failure = connection.connect_ex(address)
+            if failure not in (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTDIR):
+                return True
+    return False
+
+
+def _addresses(endpoint: str) -> list[tuple[int, Any]]:
+    try:
+        address = parse_address(endpoint[len("tcp:") :] if endpoint.startswith("tcp:") else endpoint)
+        if address.path is not None:
+            return [(socket.AF_UNIX, address.path)]
+        # Connecting to "all addresses" leads to the loopback.
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (AddressError, OSError) as error:
+        raise SystemdError(f"{endpoint}: {error}; write it as tcp:HOST:PORT or unix:/PATH") from error
+    return [(family, target) for family, _, _, _, target in found]
 
 
 def _systemctl(action: str, unit: str) -> None:
@@ -61,7 +93,7 @@ def _systemctl(action: str, unit: str) -> None:
         # A unit that gave up after too many starts refuses the next one until its counter is cleared.
         _systemd.run(["systemctl", "reset-failed", "--", unit])
     answer = _systemd.run(["systemctl", action, "--", unit])
-    if answer.returncode != 0:
+    if answer.status != 0:
         raise SystemdError(_with_journal(unit, f"systemctl {action} failed: {answer.stderr.strip()}"))
 
 
@@ -75,7 +107,7 @@ def _wait(unit: str, endpoints: Sequence[str], *, timeout: float) -> None:
     good = 0
     while good < 3:
         state = _systemd.properties(unit, "ActiveState")["ActiveState"]
-        missing = _missing(unit, endpoints)
+        missing = _missing(endpoints)
         good = good + 1 if state == "active" and not missing else 0
         if time.monotonic() > deadline:
             trouble = f"does not listen on {', '.join(missing)}" if state == "active" else f"is {state}"

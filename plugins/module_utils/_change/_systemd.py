@@ -6,44 +6,34 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from typing import Dict, List, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _shared
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 
 class SystemdError(ChangeError):
     """systemd refused, or is not there; the message names the unit and the remedy."""
 
 
-def run(command: Sequence[str], *, timeout: float = 90.0) -> subprocess.CompletedProcess[str]:
-    """Run one of systemd's commands in the C locale; SystemdError when it is missing or hangs."""
-    try:
-        return subprocess.run(
-            list(command),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
-        )
-    except FileNotFoundError as error:
-        raise SystemdError(f"{command[0]} is not on this host: units can only be changed where systemd runs") from error
-    except subprocess.TimeoutExpired as error:
-        raise SystemdError(f"{' '.join(command)}: no answer within {timeout:g} s; is systemd busy or stuck?") from error
+def run(command: list[str], *, seconds: float = 90.0) -> Ran:
+    """Run one of systemd's commands; SystemdError when it is missing or hangs."""
+    answer = _shared.run(command, seconds=seconds)
+    if answer.status is None:
+        raise SystemdError(f"{answer.why}; units can only be changed where systemd runs and answers")
+    return answer
 
 
-def properties(unit: str, *names: str) -> Dict[str, str]:
+def properties(unit: str, *names: str) -> dict[str, str]:
     """Return the asked-for properties of a unit; SystemdError when any did not come back."""
     answer = run(["systemctl", "show", "--property=" + ",".join(names), "--", unit])
     values = dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
     absent = [name for name in names if name not in values]
     # systemctl exits 0 even when it could not tell: what counts is that every property came back.
     if absent:
-        raise SystemdError(f"{unit}: systemctl did not tell {', '.join(absent)}: {answer.stderr.strip() or 'no reason'}")
+        raise SystemdError(
+            f"{unit}: systemctl did not tell {', '.join(absent)}: {answer.stderr.strip() or 'no reason'}"
+        )
     return values
 
 
@@ -56,10 +46,12 @@ def require_loaded(unit: str) -> None:
         raise SystemdError(f"{unit}: it is {state['LoadState']} ({state['LoadError'].strip()}); mend the unit first")
 
 
-def journal_tail(unit: str, *, lines: int = 10) -> List[str]:
+def journal_tail(unit: str, *, lines: int = 10) -> list[str]:
     """Return the unit's last journal lines, or one line that says why there are none."""
     try:
-        answer = run(["journalctl", "--no-pager", "--quiet", f"--lines={lines}", "--output=short-iso", f"--unit={unit}"])
+        answer = run(
+            ["journalctl", "--no-pager", "--quiet", f"--lines={lines}", "--output=short-iso", f"--unit={unit}"]
+        )
     except SystemdError as error:
         return [str(error)]
     return answer.stdout.splitlines() or [answer.stderr.strip() or "the journal holds nothing about it"]

@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from pathlib import Path
+from typing import Mapping, Sequence, Union
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
@@ -37,9 +38,9 @@ class Override:
     sections: Sections
 
     @property
-    def path(self) -> str:
+    def path(self) -> Path:
         """Where it lies. The name sorts behind what distributions and most people use, so that it wins."""
-        return f"{ROOT}/{self.unit}.d/90-bad-gateway-{self.name}.conf"
+        return Path(ROOT, f"{self.unit}.d", f"90-bad-gateway-{self.name}.conf")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def apply(override: Override, *, check_mode: bool) -> Outcome:
     reload = changed or _systemd.properties(override.unit, "NeedDaemonReload")["NeedDaemonReload"] == "yes"
     if reload and not check_mode:
         _daemon_reload()
-    return Outcome(changed=reload, path=override.path, before=before, after=after, reloaded=reload and not check_mode)
+    return Outcome(
+        changed=reload, path=str(override.path), before=before, after=after, reloaded=reload and not check_mode
+    )
 
 
 def _block(name: str, settings: Mapping[str, Value]) -> str:
@@ -108,7 +111,7 @@ def _block(name: str, settings: Mapping[str, Value]) -> str:
     return f"\n[{name}]\n" + "".join(lines)
 
 
-def _values(value: Value) -> List[str]:
+def _values(value: Value) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
@@ -124,7 +127,7 @@ def _validate_names(override: Override) -> None:
             raise SystemdError(f"[{section}] {key}: the value {value!r} spans lines; give a list for several lines")
 
 
-def _settings(sections: Sections) -> List[Tuple[str, str, str]]:
+def _settings(sections: Sections) -> list[tuple[str, str, str]]:
     return [
         (section, key, value)
         for section, settings in sections.items()
@@ -136,7 +139,7 @@ def _settings(sections: Sections) -> List[Tuple[str, str, str]]:
 def _verify(override: Override, text: str) -> None:
     """Let systemd judge the new drop-in, on a copy of the unit file, away from the live tree."""
     with tempfile.TemporaryDirectory(prefix="bad-gateway-") as directory:
-        answer = _systemd.run(["systemd-analyze", "verify", "--man=no", _copy_unit(override, text, directory)])
+        answer = _systemd.run(["systemd-analyze", "verify", "--man=no", _copy_unit(override, text, Path(directory))])
         problems = [
             line.replace(directory, ROOT) for line in answer.stderr.splitlines() if _is_about(override, line=line)
         ]
@@ -147,26 +150,25 @@ def _verify(override: Override, text: str) -> None:
 
 def _is_about(override: Override, *, line: str) -> bool:
     """Tell complaints about the drop-in from those about other units, which systemd-analyze reads along."""
-    return os.path.basename(override.path) in line or (line.startswith(override.unit + ":") and "Refusing" in line)
+    return override.path.name in line or (line.startswith(override.unit + ":") and "Refusing" in line)
 
 
-def _copy_unit(override: Override, text: str, directory: str) -> str:
+def _copy_unit(override: Override, text: str, directory: Path) -> str:
     # systemd-analyze looks into the directory of the file it is given first, and finds the other drop-ins itself.
     fragment = _systemd.properties(override.unit, "FragmentPath")["FragmentPath"]
     if not fragment:
         raise SystemdError(f"{override.unit}: it has no unit file to test against (systemd itself makes it)")
-    copy = os.path.join(directory, override.unit)
-    os.mkdir(copy + ".d")
+    copy = directory / override.unit
     shutil.copyfile(fragment, copy)
-    with open(os.path.join(copy + ".d", os.path.basename(override.path)), "w", encoding="utf-8") as file:
-        file.write(text)
-    return copy
+    drop_ins = directory / f"{override.unit}.d"
+    drop_ins.mkdir()
+    (drop_ins / override.path.name).write_text(text, encoding="utf-8")
+    return str(copy)
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
@@ -185,7 +187,7 @@ def _replace(override: Override, *, before: str, after: str) -> None:
         raise SystemdError(f"{override.path}: taken back, {error}") from error
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     try:
         if text:
             _write_whole(path, text)
@@ -195,36 +197,35 @@ def _write(path: str, text: str) -> None:
         raise SystemdError(f"{path}: cannot be changed: {error.strerror}; only root can change units") from error
 
 
-def _write_whole(path: str, text: str) -> None:
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=directory, prefix=".bad-gateway-")
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".bad-gateway-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
 
 
-def _remove(path: str) -> None:
+def _remove(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        path.unlink()
     with contextlib.suppress(OSError):  # other drop-ins may be in that directory
-        os.rmdir(os.path.dirname(path))
+        path.parent.rmdir()
 
 
 def _daemon_reload() -> None:
     answer = _systemd.run(["systemctl", "daemon-reload"])
-    if answer.returncode != 0:
+    if answer.status != 0:
         raise SystemdError(f"systemctl daemon-reload failed: {answer.stderr.strip()}")
 
 
-def diff(outcome: Outcome) -> Optional[Dict[str, str]]:
+def diff(outcome: Outcome) -> dict[str, str] | None:
     """Return Ansible's diff of the drop-in, None when its bytes stay."""
     if outcome.before == outcome.after:
         return None

@@ -97,6 +97,9 @@ def _character(character: str) -> str:
 
 
 def _remediation(run: Run) -> Iterator[str]:
+    if run.healed:
+        yield from ["", "## What was healed", ""]
+        yield from (f"- {markdown(each.host)}: {TITLES[each.cause]} ({code(each.id)})" for each in run.healed)
     if any(run.changed.values()):
         yield from ["", "## What was changed", ""]
         for host, changes in sorted(run.changed.items()):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils import _payload
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils import _shipping
 
