@@ -124,6 +124,12 @@ def test_it_says_what_was_done() -> None:
     assert "\n## What could not be fixed\n\n- web2: nginx -t failed\n" in report
 
 
+def test_it_says_what_was_healed() -> None:
+    run = Run("r", "s", "v", healed=broken().findings[:1])
+    report = report_markdown(healthy(), run)
+    assert "\n## What was healed\n\n- web1: nginx points where no app server listens (`tcp:127.0.0.1:8001`)\n" in report
+
+
 def test_a_healthy_fleet_is_short() -> None:
     assert report_markdown(healthy(), RUN) == (
         "# 502 Bad Gateway: no findings on 2 hosts\n\n"
