@@ -11,7 +11,6 @@ from typing import Any, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +24,6 @@ class Run:
     collection_version: str
     changed: Mapping[str, Sequence[str]] = field(default_factory=dict)  # for each host, what a remediation changed
     failed: Mapping[str, str] = field(default_factory=dict)  # for each host, why its remediation did not end well
-    healed: tuple[Finding, ...] = ()  # findings of before that a remediation removed
     healed: Sequence[Finding] = ()  # what a remediation found, and its verification did not any more
 
 

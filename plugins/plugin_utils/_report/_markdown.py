@@ -99,9 +99,6 @@ def _character(character: str) -> str:
 def _remediation(run: Run) -> Iterator[str]:
     if run.healed:
         yield from ["", "## What was healed", ""]
-        yield from (f"- {_healed(finding)}" for finding in run.healed)
-    if run.healed:
-        yield from ["", "## What was healed", ""]
         yield from (f"- {markdown(each.host)}: {TITLES[each.cause]} ({code(each.id)})" for each in run.healed)
     if any(run.changed.values()):
         yield from ["", "## What was changed", ""]
@@ -110,11 +107,6 @@ def _remediation(run: Run) -> Iterator[str]:
     if any(run.failed.values()):
         yield from ["", "## What could not be fixed", ""]
         yield from (f"- {markdown(host)}: {markdown(why)}" for host, why in sorted(run.failed.items()) if why)
-
-
-def _healed(finding: Finding) -> str:
-    endpoint = f" ({code(finding.endpoint)})" if finding.endpoint else ""
-    return f"{markdown(finding.host)}: {TITLES[finding.cause]}{endpoint}"
 
 
 def _hosts(diagnosis: Diagnosis) -> Iterator[str]:
