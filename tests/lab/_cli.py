@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -22,9 +21,9 @@ from ._fleet import Fleet, HostSpec, role_names, running_hosts, traces
 
 
 def parse_host(text: str) -> HostSpec:
-    """NAME=ROLE[+ROLE...][@IMAGE]"""
-    name, _equals, rest = text.partition("=")
-    roles, _at, image = rest.partition("@")
+    """NAME[=ROLE[+ROLE...]][@IMAGE]"""
+    rest, _at, image = text.partition("@")
+    name, _equals, roles = rest.partition("=")
     return HostSpec(name, roles=tuple(roles.split("+")) if roles else ("plain",), image=image or "debian12")
 
 
@@ -35,11 +34,8 @@ def _doctor_command(arguments: argparse.Namespace) -> int:
         say(f"lab: installing {' '.join(packages)}")
         _doctor.install(packages)
         problems = _doctor.judge(_doctor.gather_facts())
-        packages = _doctor.packages_of(problems)
-    for problem in problems:
-        print(f"lab: {problem.text}")
-    if packages:
-        print(f"lab: to install what is missing: {shlex.join(_doctor.install_command(packages))}")
+    for line in _doctor.advice(problems):
+        print(f"lab: {line}")
     return 1 if problems else _probe()
 
 
@@ -101,7 +97,7 @@ def _requests_command(arguments: argparse.Namespace) -> int:
 def _exec_command(arguments: argparse.Namespace) -> int:
     fleet = Fleet.attach(arguments.fleet)
     fleet.address(arguments.host)  # says so when there is no such host
-    return subprocess.run(fleet.exec_arguments(arguments.host, arguments.argv), check=False).returncode
+    return subprocess.run(["podman", *fleet.exec_arguments(arguments.host, arguments.argv)], check=False).returncode
 
 
 def _list_command(arguments: argparse.Namespace) -> int:
@@ -132,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     build = command("build", _build_command, "build the images that are not built yet")
     build.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(_images.SUITES)}; default: all")
     up = command("up", _up_command, "bring a fleet up; one of that name is replaced")
-    hosts_help = f"NAME=ROLE[+ROLE...][@IMAGE]; roles: {', '.join(role_names())}"
+    hosts_help = f"NAME[=ROLE[+ROLE...]][@IMAGE]; roles: {', '.join(role_names())}"
     up.add_argument("hosts", nargs="*", type=parse_host, metavar="HOST", help=hosts_help)
     up.add_argument("--fleet", required=True, help=f"its name; without hosts one of: {', '.join(REQUESTS)}")
     down = command("down", _down_command, "remove a fleet and all its traces; images stay")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,13 @@ def run(
         words = (result.stderr.strip() or result.stdout.strip())[-2000:]
         raise LabError(f"`{' '.join(argv)[:300]}` ended with {result.returncode}: {words}")
     return result
+
+
+def podman(*arguments: str, stdin: bytes = b"", check: bool = True, timeout: float = 120) -> Result:
+    """Root's podman. An ordinary user has one of its own, which knows nothing of the lab."""
+    if os.geteuid() != 0:
+        raise LabError("not root: systemd containers need it; run this again as root, for example with sudo")
+    return run(["podman", *arguments], stdin=stdin, check=check, timeout=timeout)
 
 
 def say(message: str) -> None:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -75,7 +77,7 @@ def gather_facts() -> Facts:
         commands=frozenset(name for name in COMMANDS if shutil.which(name, path=_search_path())),
         network_program=any(Path(program).exists() for program in NETWORK_PROGRAMS),
         debian_keyring=Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists(),
-        pip=_succeeds([sys.executable, "-m", "pip", "--version"]),
+        pip=importlib.util.find_spec("pip") is not None,
         cgroup=layout,
         cgroup_writable=writable is not None and os.access(writable, os.W_OK),
         namespaces=_succeeds(["unshare", "--mount", "--net", "--pid", "--fork", "true"]),
@@ -133,6 +135,20 @@ def _programs(facts: Facts) -> list[Problem]:
     if not facts.apt:
         problems.append(Problem("apt-get is missing: images are built from the machine's own Debian mirrors"))
     return problems
+
+
+def require_lab() -> None:
+    """A LabError that says all that is missing, when anything is."""
+    problems = judge(gather_facts())
+    if problems:
+        raise LabError("\n".join(["systemd containers cannot run here:", *advice(problems)]))
+
+
+def advice(problems: list[Problem]) -> list[str]:
+    """The problems in words, then the command that removes those that packages can remove."""
+    packages = packages_of(problems)
+    remedy = f"to install what is missing: {shlex.join(install_command(packages))}"
+    return [*(problem.text for problem in problems), *([remedy] if packages else [])]
 
 
 def packages_of(problems: list[Problem]) -> list[str]:

@@ -29,6 +29,7 @@ from ._requests import status_of
 DIRECTORY = STATE_DIR / "embedded"
 NGINX_PORT = 8080
 START_SECONDS = 30
+STOP_SECONDS = 10
 #: Names of the processes that the fleet starts; nothing else is ever signalled, not even in the fleet's directory.
 PROCESS_NAMES = frozenset({"nginx", "gunicorn"})
 
@@ -112,11 +113,8 @@ class EmbeddedFleet:
 
     def down(self) -> None:
         """Stop every nginx and gunicorn that runs in the fleet's directory and is ours, then remove the directory."""
-        if not DIRECTORY.exists():
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            # Twice, because a gunicorn may have forked a worker while it was being looked at.
-            deadline = time.monotonic() + 10
+        for number in (signal.SIGTERM, signal.SIGKILL):  # the second for those that do not heed the first
+            deadline = time.monotonic() + STOP_SECONDS
             while processes_in(DIRECTORY) and time.monotonic() < deadline:
                 for process in processes_in(DIRECTORY):
                     _signal(process, number)
@@ -124,7 +122,8 @@ class EmbeddedFleet:
         left = processes_in(DIRECTORY)
         if left:
             raise LabError(f"processes that would not end: {', '.join(str(process.pid) for process in left)}")
-        shutil.rmtree(DIRECTORY)
+        if DIRECTORY.exists():
+            shutil.rmtree(DIRECTORY)
 
     def address(self, host: str) -> str:
         return _host(host).address

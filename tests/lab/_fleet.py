@@ -23,11 +23,11 @@ from types import TracebackType
 from typing import Any
 
 from . import _images
-from ._commands import CHECKOUT, LAB_DIR, STATE_DIR, LabError, Result, run
+from ._commands import CHECKOUT, LAB_DIR, STATE_DIR, LabError, Result, podman, run
 from ._doctor import cgroup_layout, runtime_arguments
 from ._inventory import render, ssh_variables
 from ._requests import status_of
-from ._trees import Entry, enabling_link, entries_of, tar_of
+from ._trees import Entry, enabling_link, entries_of, lay_over, tar_of
 
 ROLES_DIR = LAB_DIR / "roles"
 FLEETS_DIR = STATE_DIR / "fleets"
@@ -87,7 +87,7 @@ def create_arguments(
 ) -> list[str]:
     """The `podman create` of one host: systemd as PID 1, and the fleet's other hosts in its /etc/hosts."""
     return [
-        *("podman", *runtime_arguments(cgroup), "create", "--name", container, "--hostname", spec.name),
+        *(*runtime_arguments(cgroup), "create", "--name", container, "--hostname", spec.name),
         *("--systemd=always", "--pids-limit=0", f"--ulimit=nofile=1024:{min(20000, max_files)}"),
         # SYS_ADMIN and NET_ADMIN: private mount namespaces for `nginx -t`, and firewall faults.
         *("--ulimit=nproc=1000:1000", "--cap-add=SYS_ADMIN,NET_ADMIN"),
@@ -155,6 +155,8 @@ class Fleet:
         try:
             self._prepare()
             with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
+                list(pool.map(self._create, self.hosts))
+                self._lay_roles_over()
                 list(pool.map(self._start, self.hosts))
         except BaseException:  # also when interrupted: half a fleet helps nobody
             self.down()
@@ -164,21 +166,21 @@ class Fleet:
         """Remove all that carries this fleet's label, running or half made, and the fleet's own files."""
         mine = [f"label={LABEL}={CHECKOUT}", f"label={LABEL}.fleet={self.name}"]
         filters = [f"--filter={text}" for text in mine]
-        containers = run(["podman", "ps", "--all", "--quiet", *filters]).stdout.split()
+        containers = podman("ps", "--all", "--quiet", *filters).stdout.split()
         if containers:
-            run(["podman", "rm", "--force", "--time=0", "--volumes", *containers])
-        for network in run(["podman", "network", "ls", "--quiet", *filters]).stdout.split():
-            run(["podman", "network", "rm", "--force", network])
+            podman("rm", "--force", "--time=0", "--volumes", *containers)
+        for network in podman("network", "ls", "--quiet", *filters).stdout.split():
+            podman("network", "rm", "--force", network)
         self._close_connections()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, host: str, command: str | Sequence[str], *, check: bool = True, stdin: bytes = b"") -> Result:
         """Run a command on a host as root: a list as it is, a string in a shell."""
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        return run(self.exec_arguments(host, argv), check=check, stdin=stdin)
+        return podman(*self.exec_arguments(host, argv), check=check, stdin=stdin)
 
     def exec_arguments(self, host: str, argv: Sequence[str]) -> list[str]:
-        return ["podman", "exec", "--interactive", self._container(host), *argv]
+        return ["exec", "--interactive", self._container(host), *argv]
 
     def write(self, host: str, path: str, content: str, *, mode: int = 0o644) -> None:
         """Put a text file on a host, with the directories that it needs."""
@@ -214,14 +216,13 @@ class Fleet:
         key = self.directory / "id_ed25519"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self._network, "-f", str(key)])
         labels = [f"--label={name}={value}" for name, value in self._labels().items()]
-        run(["podman", "network", "create", "--disable-dns", *labels, self._network])
-        subnet = json.loads(run(["podman", "network", "inspect", self._network]).stdout)[0]["subnets"][0]["subnet"]
+        podman("network", "create", "--disable-dns", *labels, self._network)
+        subnet = json.loads(podman("network", "inspect", self._network).stdout)[0]["subnets"][0]["subnet"]
         self._addresses = addresses_in(subnet, [spec.name for spec in self.hosts])
         hosts = {name: {"ansible_host": address} for name, address in self._addresses.items()}
         self.inventory_path.write_text(render(hosts, ssh_variables(key=key, control_dir=self._control_dir)))
 
-    def _start(self, spec: HostSpec) -> None:
-        container = self._container(spec.name)
+    def _create(self, spec: HostSpec) -> None:
         labels = {
             **self._labels(),
             f"{LABEL}.host": spec.name,
@@ -229,20 +230,28 @@ class Fleet:
             f"{LABEL}.image": spec.image,
             f"{LABEL}.address": self.address(spec.name),
         }
-        run(
-            create_arguments(
-                spec=spec,
-                container=container,
-                network=self._network,
-                labels=labels,
-                addresses=self._addresses,
-                cgroup=cgroup_layout(),
-                max_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-            )
+        arguments = create_arguments(
+            spec=spec,
+            container=self._container(spec.name),
+            network=self._network,
+            labels=labels,
+            addresses=self._addresses,
+            cgroup=cgroup_layout(),
+            max_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         )
+        podman(*arguments)
+
+    def _lay_roles_over(self) -> None:
+        # Through a mount: `podman cp` takes seconds per host when ten of them run at the same time.
         public_key = (self.directory / "id_ed25519.pub").read_bytes()
-        run(["podman", "cp", "-", f"{container}:/"], stdin=tar_of(host_entries(spec, public_key)))
-        run(["podman", *runtime_arguments(cgroup_layout()), "start", container])
+        containers = [self._container(spec.name) for spec in self.hosts]
+        for spec, container in zip(self.hosts, containers):
+            root = podman("mount", container).stdout.strip()
+            lay_over(Path(root), host_entries(spec, public_key))
+        podman("umount", *containers)
+
+    def _start(self, spec: HostSpec) -> None:
+        podman(*runtime_arguments(cgroup_layout()), "start", self._container(spec.name))
         self._await_boot(spec.name)
         for script in (ROLES_DIR / role / "setup.sh" for role in spec.roles):
             if script.exists():
@@ -264,7 +273,7 @@ class Fleet:
     def _check_deadline(self, host: str, deadline: float, symptom: str) -> None:
         if time.monotonic() > deadline:
             state = self.run(host, "systemctl --no-pager list-jobs; systemctl --no-pager --failed", check=False)
-            log = run(["podman", "logs", "--tail=20", self._container(host)], check=False)
+            log = podman("logs", "--tail=20", self._container(host), check=False)
             words = "\n".join(part.strip() for part in (state.stdout, state.stderr, log.stdout, log.stderr))
             raise LabError(f"{host}: {symptom} after {BOOT_SECONDS} s\n{words.strip()}")
 
@@ -285,7 +294,7 @@ def _ssh_answers(address: str) -> bool:
 
 def _containers() -> list[dict[str, str]]:
     """The labels of every container of this checkout, running or not."""
-    listed = run(["podman", "ps", "--all", f"--filter=label={LABEL}={CHECKOUT}", "--format=json"])
+    listed = podman("ps", "--all", f"--filter=label={LABEL}={CHECKOUT}", "--format=json")
     containers: list[dict[str, Any]] = json.loads(listed.stdout) or []
     return [container["Labels"] for container in containers]
 
@@ -306,6 +315,6 @@ def running_hosts() -> dict[str, list[HostSpec]]:
 def traces() -> list[str]:
     """Names of all fleets of this checkout that left anything: a container, a network or a state directory."""
     filters = [f"--filter=label={LABEL}={CHECKOUT}", "--format=json"]
-    networks: list[dict[str, Any]] = json.loads(run(["podman", "network", "ls", *filters]).stdout) or []
+    networks: list[dict[str, Any]] = json.loads(podman("network", "ls", *filters).stdout) or []
     names = {network["labels"][f"{LABEL}.fleet"] for network in networks}
     return sorted(names | set(running_hosts()) | {path.name for path in FLEETS_DIR.glob("*")})

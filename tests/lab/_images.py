@@ -15,7 +15,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ._commands import LAB_DIR, STATE_DIR, LabError, run, say
+from ._commands import LAB_DIR, STATE_DIR, LabError, podman, run, say
+from ._doctor import require_lab
 from ._trees import Entry, entries_of, tar_of
 
 #: image name -> Debian suite
@@ -52,29 +53,30 @@ def tag_of(image: str) -> str:
 
 
 def exists(image: str) -> bool:
-    return run(["podman", "image", "exists", tag_of(image)], check=False).returncode == 0
+    return podman("image", "exists", tag_of(image), check=False).returncode == 0
 
 
 def build(image: str) -> None:
     """Make the image unless it is there already; older images of the same name go."""
+    require_lab()
     if exists(image):
         return
     say(f"lab: building the image {image}; this takes about a minute, once")
     with tempfile.TemporaryDirectory(prefix="lab-image-") as scratch:
         archive = _bootstrap(image, Path(scratch))
-        run(["podman", "import", "--change", 'CMD ["/sbin/init"]', str(archive), tag_of(image)], timeout=300)
+        podman("import", "--change", 'CMD ["/sbin/init"]', str(archive), tag_of(image), timeout=300)
     for tag in _tags():
         if tag.startswith(f"{REPOSITORY}:{image}-") and tag != tag_of(image):
-            run(["podman", "rmi", tag], check=False)  # one that a running fleet uses stays until the next build
+            podman("rmi", tag, check=False)  # one that a running fleet uses stays until the next build
 
 
 def remove_all() -> None:
     for tag in _tags():
-        run(["podman", "rmi", tag])
+        podman("rmi", tag)
 
 
 def _tags() -> list[str]:
-    listed = run(["podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY])
+    listed = podman("images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY)
     return listed.stdout.split()
 
 

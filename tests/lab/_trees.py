@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files on their way to a host: read from a directory of the lab, carried as a tar archive."""
+"""Files on their way to a host: read from a directory of the lab, laid over a tree or carried as a tar archive."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from ._commands import LabError
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,26 @@ def tar_of(entries: Iterable[Entry]) -> bytes:
                 info.type, info.linkname = tarfile.SYMTYPE, entry.link
             archive.addfile(info, io.BytesIO(entry.content))
     return buffer.getvalue()
+
+
+def lay_over(root: Path, entries: Iterable[Entry]) -> None:
+    """Write the entries below a host's root that is mounted here, readable for all whatever our umask is."""
+    for entry in entries:
+        path = root / entry.path
+        _make_directory(path.parent, root)
+        path.unlink(missing_ok=True)
+        if entry.link:
+            path.symlink_to(entry.link)
+        else:
+            path.write_bytes(entry.content)
+            path.chmod(entry.mode)
+
+
+def _make_directory(directory: Path, root: Path) -> None:
+    # An absolute link in the host's tree, /var/run for one, would lead out of it, into this machine's own.
+    if root.resolve() not in [directory.resolve(), *directory.resolve().parents]:
+        raise LabError(f"{directory} leads out of {root}")
+    if not directory.exists():
+        _make_directory(directory.parent, root)
+        directory.mkdir()
+        directory.chmod(0o755)
