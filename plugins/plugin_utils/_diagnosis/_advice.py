@@ -72,8 +72,8 @@ def _advice_about(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Pla
 
 
 def _is_service(unit: Unit) -> bool:
-    """Tell whether systemd is what runs the app. A user's own manager is a unit too, and knows better."""
-    return unit["name"].endswith(".service") and not unit["name"].startswith("user@")
+    """Tell whether it is a unit that has Restart= at all."""
+    return unit["name"].endswith(".service")
 
 
 def _is_pulled_in(fleet: Fleet, host: str, unit: Unit) -> bool:
@@ -91,21 +91,26 @@ def _without_unit(fleet: Fleet) -> list[Finding]:
     for use in fleet.uses:
         for place in fleet.places(use):
             app = fleet.app_behind(place)
-            if app is not None and fleet.observations[place.host]["host"]["systemd"] and _is_by_hand(app):
+            if app is not None and _is_by_hand(fleet, place, app):
                 found.setdefault((place.host, tuple(app["pids"])), []).append((use, app))
     return [_by_hand(host, hits) for (host, _), hits in sorted(found.items())]
 
 
-def _is_by_hand(app: AppServer) -> bool:
-    """Tell whether nobody but a login session owns the process. Other scopes belong to a supervisor: a container's."""
-    unit = app["unit"]
-    return bool(app["pids"]) and (not unit or (unit.startswith("session-") and unit.endswith(".scope")))
+def _is_by_hand(fleet: Fleet, place: Place, app: AppServer) -> bool:
+    """Tell whether nobody but a login session owns the process. Where no systemd is, and in the scope of a container
+    or below a user's own manager, somebody else sees to it."""
+    if app["unit"] or not app["pids"] or not fleet.observations[place.host]["host"]["systemd"]:
+        return False
+    return all(each["unit"] is None or _is_session(each["unit"]) for each in fleet.listeners(place))
+
+
+def _is_session(unit: str) -> bool:
+    return unit.startswith("session-") and unit.endswith(".scope")
 
 
 def _by_hand(host: str, hits: list[tuple[Use, AppServer]]) -> Finding:
     use, app = hits[0]
-    pid = min(app["pids"])
-    where = f" in {app['unit']}" if app["unit"] else ""
+    text = f"{app['kind']} (pid {min(app['pids'])}) runs outside of any service of systemd"
     return Finding(
         cause="app_not_supervised",
         host=host,
@@ -114,10 +119,6 @@ def _by_hand(host: str, hits: list[tuple[Use, AppServer]]) -> Finding:
         confidence="certain",
         routes=affected(use for use, _ in hits),
         endpoint=use.endpoint["key"],
-        evidence=(
-            Evidence(
-                kind="unit", text=f"{app['kind']} (pid {pid}) runs{where}, not as a service of systemd", source=host
-            ),
-        ),
+        evidence=(Evidence(kind="unit", text=text, source=host),),
         fix=None,
     )

@@ -146,9 +146,11 @@ HEALTHY = {
     "started by nginx's unit": [
         healthy(units=[unit(unit_file_state="disabled"), nginx_unit(wants=["shop.service"], after=["shop.service"])])
     ],
-    "an app that a container engine runs": [healthy(apps=[app(unit="docker-1f2e.scope")])],
+    "an app that a container engine runs": [
+        healthy(apps=[app(unit=None)], listeners=[SSHD, listener(RIGHT, unit="docker-1f2e.scope")])
+    ],
     "an app of a user's own manager": [
-        healthy(apps=[app(unit="user@1000.service")], units=[unit("user@1000.service", restart="no"), nginx_unit()])
+        healthy(apps=[app(unit=None)], listeners=[SSHD, listener(RIGHT, unit="user@1000.service")])
     ],
     "no systemd, so no units": [healthy(apps=[app(unit=None)], units=[], info={"systemd": False})],
     "an owner that could not be seen": [healthy(apps=[app(unit=None, pids=[])])],
@@ -501,7 +503,7 @@ BROKEN = {
     ),
     "started by hand": ([healthy(apps=[app(unit=None)])], [("app_not_supervised", "web1", "risk", None)]),
     "started in a login session": (
-        [healthy(apps=[app(unit="session-4.scope")])],
+        [healthy(apps=[app(unit=None)], listeners=[SSHD, listener(RIGHT, unit="session-4.scope")])],
         [("app_not_supervised", "web1", "risk", None)],
     ),
     # -- everything else

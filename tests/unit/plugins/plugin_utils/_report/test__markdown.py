@@ -125,12 +125,9 @@ def test_it_says_what_was_done() -> None:
 
 
 def test_it_says_what_was_healed() -> None:
-    run = Run("r", "s", "v", healed=broken().findings[:1])
-    report = report_markdown(healthy(), run)
-    assert (
-        "\n## What was healed\n\n- web1: nginx points where no app server listens (`wrong_upstream_address/web1/tcp:127.0.0.1:8001`)\n"
-        in report
-    )
+    report = report_markdown(healthy(), Run("r", "s", "v", healed=broken().findings[:1]))
+    healed = "- web1: nginx points where no app server listens (`wrong_upstream_address/web1/tcp:127.0.0.1:8001`)\n"
+    assert f"\n## What was healed\n\n{healed}" in report
 
 
 def test_a_healthy_fleet_is_short() -> None:
