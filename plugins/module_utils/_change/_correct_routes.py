@@ -62,10 +62,6 @@ class Result:
 
 def correct_routes(instances: Sequence[Nginx], corrections: Sequence[Correction], *, check_mode: bool) -> Result:
     """Apply every correction to the one nginx that has its route; ChangeError when that cannot be done whole."""
-    if not instances:
-        raise RouteError(
-            "no nginx was found on this host; start it, or name its main configuration file (nginx_config)"
-        )
     with ExitStack() as stack:
         if not check_mode:
             stack.enter_context(locked(instances[0].prefix))

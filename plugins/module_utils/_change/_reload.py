@@ -50,19 +50,31 @@ def workers(master: int) -> set[int]:
 
 
 def _signal(nginx: Nginx, pid: int) -> None:
-    if nginx.unit is None:
-        try:
-            os.kill(pid, signal.SIGHUP)
-        except OSError as error:
-            raise ReloadError(f"{nginx.id}: SIGHUP to the master {pid}: {error.strerror}") from error
+    if nginx.unit is not None and _reloads(nginx.unit, pid):
+        answer = _systemctl("reload", "--", nginx.unit)
+        if answer.returncode:
+            said = answer.stdout.strip() or f"exit code {answer.returncode}"
+            raise ReloadError(f"systemctl reload {nginx.unit}: {said}")
         return
-    answer = subprocess.run(
-        ["systemctl", "reload", "--", nginx.unit],
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        raise ReloadError(f"{nginx.id}: SIGHUP to the master {pid}: {error.strerror}") from error
+
+
+def _reloads(unit: str, pid: int) -> bool:
+    """Whether the unit is this nginx's own and knows how to reload it; it may be what merely started it."""
+    told = _systemctl("show", "--property=MainPID,CanReload", "--", unit).stdout.split()
+    return f"MainPID={pid}" in told and "CanReload=yes" in told
+
+
+def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemctl", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
-    if answer.returncode:
-        said = answer.stdout.decode("utf-8", "replace").strip()
-        raise ReloadError(f"systemctl reload {nginx.unit}: {said or f'exit code {answer.returncode}'}")

@@ -25,8 +25,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import (
     Nginx,
     Verdict,
-    test_live,
-    test_with,
+    validate_live,
+    validate_with,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._verify import Answer, Question, ask
 
@@ -92,7 +92,7 @@ def apply(changes: Sequence[Change]) -> Outcome:
                 files.callback(replace, path, old=content, new=change.old[path])
         for change, how in zip(changes, hows):
             if not how.ran:
-                _require(change, test_live(change.nginx))
+                _require(change, validate_live(change.nginx))
         reloaded = False
         for change in changes:
             reloads.callback(reload, change.nginx)
@@ -126,8 +126,8 @@ def _wait_for(handle: int, path: Path) -> None:
 
 
 def _validated(change: Change) -> Verdict:
-    verdict = test_with(change.nginx, change.new)
-    if verdict.ran and not verdict.ok and not test_live(change.nginx).ok:
+    verdict = validate_with(change.nginx, change.new)
+    if verdict.ran and not verdict.ok and not validate_live(change.nginx).ok:
         raise ConfigError(
             f"{change.nginx.id}: nginx -t refused {change.nginx.config} before this change already, and the change "
             f"does not mend that; nothing was written. It says: {verdict.output}"

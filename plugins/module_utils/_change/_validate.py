@@ -33,6 +33,7 @@ class Nginx:
     prefix: str
     pid: int | None  # of the master; None: it does not run
     unit: str | None
+    directives: str | None = None  # of its -g option
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class _NamespaceError(OSError):
     """The private mount namespace could not be had."""
 
 
-def test_live(nginx: Nginx) -> Verdict:
+def validate_live(nginx: Nginx) -> Verdict:
     """`nginx -t` with the instance's own binary, -p and -c."""
     return _test(nginx, prepare=None)
 
 
-def test_with(nginx: Nginx, files: Mapping[str, bytes]) -> Verdict:
+def validate_with(nginx: Nginx, files: Mapping[str, bytes]) -> Verdict:
     """`nginx -t` as if `files` had been written already. The live files are not touched; nobody else sees a thing."""
     with tempfile.TemporaryDirectory(prefix="bad_gateway_") as directory:
         pairs = []
@@ -107,9 +108,10 @@ def _check(result: int, what: str) -> None:
 
 
 def _test(nginx: Nginx, *, prepare: Callable[[], None] | None) -> Verdict:
+    given = ["-g", nginx.directives] if nginx.directives else []
     try:
         answer = subprocess.run(
-            [nginx.binary, "-t", "-p", nginx.prefix, "-c", nginx.config],
+            [nginx.binary, "-t", "-p", nginx.prefix, "-c", nginx.config, *given],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

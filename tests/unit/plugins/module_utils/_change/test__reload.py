@@ -1,0 +1,109 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _reload
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ReloadError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload, workers
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
+
+# Stands for nginx's master: one child titled as a worker, another one after SIGHUP, and the old one goes.
+MASTER = """
+import signal, subprocess, sys
+def start():
+    return subprocess.Popen(["nginx: worker process", "-c", "import time; time.sleep(60)"], executable=sys.executable)
+worker = start()
+def renew(*_):
+    global worker
+    old, worker = worker, start()
+    old.kill()
+    old.wait()
+def end(*_):
+    worker.kill()
+    worker.wait()
+    sys.exit()
+signal.signal(signal.SIGHUP, renew if "obey" in sys.argv else signal.SIG_IGN)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def master(request: pytest.FixtureRequest) -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", MASTER, request.param], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    while not workers(process.pid):
+        time.sleep(0.01)
+    yield process.pid
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+
+def nginx(pid: int | None) -> Nginx:
+    return Nginx(id="nginx", binary="nginx", config="/nginx.conf", prefix="/", pid=pid, unit=None)
+
+
+@pytest.mark.parametrize("master", ["obey"], indirect=True)
+def test_only_new_workers_serve_afterwards(master: int) -> None:
+    before = workers(master)
+    assert reload(nginx(master))
+    assert workers(master)
+    assert not workers(master) & before
+
+
+@pytest.mark.parametrize("master", ["ignore"], indirect=True)
+def test_a_master_that_keeps_its_workers_is_an_error(master: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_reload, "_TIMEOUT", 0.2)
+    with pytest.raises(ReloadError, match="no new workers"):
+        reload(nginx(master))
+
+
+def test_what_does_not_run_is_not_reloaded() -> None:
+    assert not reload(nginx(None))
+
+
+def test_a_master_that_is_gone_is_an_error() -> None:
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(ReloadError, match=f"SIGHUP to the master {pid}: No such process"):
+        reload(nginx(pid))
+
+
+UNITS = {
+    "its own": ("MainPID=7\nCanReload=yes\n", True),
+    "it cannot be reloaded": ("MainPID=7\nCanReload=no\n", False),
+    "what started it": ("MainPID=1\nCanReload=yes\n", False),
+    "no systemd": ("System has not been booted with systemd as init system\n", False),
+}
+
+
+@pytest.mark.parametrize(("told", "by_unit"), UNITS.values(), ids=UNITS.keys())
+def test_a_unit_reloads_what_is_its_own(monkeypatch: pytest.MonkeyPatch, told: str, by_unit: bool) -> None:
+    done: list[tuple[object, ...]] = []
+
+    def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+        done.append(words[:1])
+        return subprocess.CompletedProcess(args=words, returncode=0, stdout=told)
+
+    monkeypatch.setattr(_reload, "_systemctl", systemctl)
+    monkeypatch.setattr(_reload.os, "kill", lambda *given: done.append(given))
+    generations = iter([{8}, {8, 9}, {9}])
+    monkeypatch.setattr(_reload, "workers", lambda _pid: next(generations))
+    assert reload(Nginx(id="nginx", binary="nginx", config="/c", prefix="/", pid=7, unit="nginx.service"))
+    assert done == [("show",), ("reload",) if by_unit else (7, signal.SIGHUP)]

@@ -1,0 +1,62 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import (
+    Nginx,
+    validate_live,
+    validate_with,
+)
+
+# Stands for nginx: refuses a configuration that says "bad", and shows that it got its arguments.
+BINARY = """#!/bin/sh
+test "$1 $2 $4" = "-t -p -c" || exit 3
+while read -r line; do case $line in *bad*) echo "[emerg] bad in $5:1" >&2; exit 1;; esac; done < "$5"
+"""
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Nginx:
+    binary = tmp_path / "nginx"
+    binary.write_text(BINARY)
+    binary.chmod(0o755)
+    (tmp_path / "nginx.conf").write_text("good\n")
+    config = str(tmp_path / "nginx.conf")
+    return Nginx(id="nginx", binary=str(binary), config=config, prefix=str(tmp_path), pid=None, unit=None)
+
+
+@pytest.mark.parametrize(("content", "ok"), [("good\n", True), ("bad\n", False)])
+def test_the_live_configuration(nginx: Nginx, content: str, ok: bool) -> None:
+    Path(nginx.config).write_text(content)
+    verdict = validate_live(nginx)
+    assert (verdict.ran, verdict.ok) == (True, ok)
+    assert verdict.output == ("" if ok else f"[emerg] bad in {nginx.config}:1")
+
+
+@pytest.mark.parametrize(("content", "ok"), [(b"good\n", True), (b"bad\n", False)])
+def test_new_files_are_seen_by_nginx_alone(nginx: Nginx, tmp_path: Path, content: bytes, ok: bool) -> None:
+    link = tmp_path / "link.conf"
+    link.symlink_to("nginx.conf")
+    verdict = validate_with(nginx, {str(link): content})
+    if not verdict.ran:
+        pytest.skip(verdict.output)
+    assert verdict.ok == ok
+    assert Path(nginx.config).read_text() == "good\n"
+
+
+def test_a_namespace_that_is_not_permitted_is_said(nginx: Nginx, tmp_path: Path) -> None:
+    # A target that is not there cannot be mounted over: the last step before nginx would run.
+    verdict = validate_with(nginx, {str(tmp_path / "no.conf"): b""})
+    assert (verdict.ran, verdict.ok) == (False, False)
+    assert "mount over" in verdict.output or "unshare" in verdict.output
+
+
+def test_a_missing_binary_is_said(nginx: Nginx) -> None:
+    verdict = validate_live(Nginx(**{**nginx.__dict__, "binary": "/no/nginx"}))
+    assert (verdict.ran, verdict.ok, verdict.output) == (False, False, "/no/nginx: No such file or directory")
