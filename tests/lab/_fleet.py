@@ -107,8 +107,8 @@ class Fleet:
     """Named hosts on a network of their own. A context manager: up on entry, down on exit whatever happened."""
 
     def __init__(self, name: str, hosts: Iterable[HostSpec] = ()) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
-            raise LabError(f"fleet name {name!r}: use lower-case letters, digits and dashes")
+        if not re.fullmatch(r"(?!embedded$)[a-z][a-z0-9_-]{0,31}", name):
+            raise LabError(f"fleet name {name!r}: use lower-case letters, digits, - and _; `embedded` is taken")
         self.name = name
         self.hosts = tuple(hosts)
         names = [spec.name for spec in self.hosts]
@@ -197,11 +197,11 @@ class Fleet:
         return status_of(address=self.address(host), port=80, server_name=server_name, path=path)
 
     def _container(self, host: str) -> str:
-        return f"lab-{CHECKOUT_ID}-{self.name}-{host}"
+        return f"{self._network}.{host}"
 
     @property
     def _network(self) -> str:
-        return f"lab-{CHECKOUT_ID}-{self.name}"
+        return f"lab-{CHECKOUT_ID}.{self.name}"
 
     @property
     def _control_dir(self) -> Path:

@@ -38,11 +38,20 @@ def test_a_wrong_host_is_refused_with_what_there_is(text: str, message: str) -> 
         parse_host(text)
 
 
-def test_a_fleet_refuses_two_hosts_of_one_name_and_names_that_reach_elsewhere() -> None:
+def test_a_fleet_refuses_two_hosts_of_one_name() -> None:
     with pytest.raises(LabError, match="named twice"):
         Fleet("f", [HostSpec("a"), HostSpec("a")])
+
+
+@pytest.mark.parametrize("name", ["../f", "F", "", "embedded"])
+def test_a_fleet_name_reaches_nowhere_else(name: str) -> None:
     with pytest.raises(LabError, match="fleet name"):
-        Fleet("../f")
+        Fleet(name)
+
+
+@pytest.mark.parametrize("name", ["demo", "molecule-proxy_pass", "embedded-2"])
+def test_a_fleet_name_may_be_made_of_words(name: str) -> None:
+    assert Fleet(name).name == name
 
 
 def test_addresses_skip_those_of_the_network_itself() -> None:
