@@ -18,6 +18,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_ch
     edits_for,
     matching,
     nearest,
+    told,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._splice import ArgumentEdit, edited
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import (
@@ -73,19 +74,17 @@ def correct_routes(instances: Sequence[Nginx], corrections: Sequence[Correction]
         _require_agreement(edits)
         changes = [_change(nginx, config, found) for nginx, config, found in zip(instances, configs, edits) if found]
         outcome = (check(changes) if check_mode else apply(changes)) if changes else None
-    told = tuple(
+    lines = tuple(
         shown(f"{edit.file}:{edit.token.line}: {edit.token} -> {edit.value}")
         for edit in {(edit.file, edit.token.start): edit for found in edits for edit in found}.values()
     )
-    return Result(changes=tuple(changes), outcome=outcome, told=told)
+    return Result(changes=tuple(changes), outcome=outcome, told=lines)
 
 
 def _owner(instances: Sequence[Nginx], configs: Sequence[Config], correction: Correction) -> int:
     owners = [index for index, config in enumerate(configs) if matching(config, correction)]
     if not owners:
-        unread = [
-            f"{one['file']}:{one['line'] or 1}: {one['message']}" for config in configs for one in config.messages
-        ]
+        unread = [told(message) for config in configs for message in config.messages]
         near = [route for config in configs for route in nearest(config, correction)]
         raise RouteError(
             f"no route fits {correction}. Near ones: {'; '.join(near) or 'none'}"

@@ -19,11 +19,13 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address im
     AddressError,
     Target,
     parse_address,
+    redacted,
     split_target,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown, to_bytes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import Group, Pass, passes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage
 
 # What can stand in a word of nginx's without quotes; a colon would end the path of a socket.
 _PLAIN_PATH = re.compile(r"/[^\s:;{}\"'\\$#\x00-\x20\x7f]+")
@@ -108,6 +110,11 @@ def nearest(config: Config, correction: Correction) -> list[str]:
     return [described(one) for one in sorted(passes(config), key=likeness, reverse=True)[:_NEAR]]
 
 
+def told(message: ConfigMessage) -> str:
+    place = message["file"] if message["line"] is None else f"{message['file']}:{message['line']}"
+    return f"{place}: {message['message']}"
+
+
 def described(one: Pass) -> str:
     name = one.server_names[0] if one.server_names else "_"
     return shown(f"{name} {one.location} ({one.directive.file}:{one.directive.line})")
@@ -124,11 +131,7 @@ def edits_for(config: Config, found: list[Pass], correction: Correction) -> list
     (one,) = places.values()
     unreadable = [message for message in config.messages if message["file"] == shown(one.directive.file)]
     if unreadable:
-        message = unreadable[0]
-        raise ConfigError(
-            f"{message['file']}:{message['line'] or 1}: {message['message']}; "
-            "mend the file first, a file that cannot be read whole is not edited"
-        )
+        raise ConfigError(f"{told(unreadable[0])}; mend the file first, a file that cannot be read whole is not edited")
     if one.group is not None:
         return _group_edits(config, one.group, correction)
     return _target_edits(config, one, correction)
@@ -150,7 +153,7 @@ def _target_edits(config: Config, one: Pass, correction: Correction) -> list[Arg
     where = f"{directive.file}:{directive.line}"
     if one.target.variables:
         raise RouteError(
-            f"{where}: {directive.name} {directive.args[0]} holds variables, so the address is not all in this line; "
+            f"{where}: {directive.name} {redacted(directive.args[0])} holds variables, so the address is not all in this line; "
             "correct the variable's value, or write the address out"
         )
     if one.address is not None and one.address.key == correction.address.key:
