@@ -107,4 +107,12 @@ def _bootstrap_pip_offline(home: Path) -> None:
     script.write_text("import ensurepip\n\nensurepip.bootstrap()\n", encoding="utf-8")
 
 
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def _search_path() -> str:
+    """Tools of .venv first; pythons of pyenv themselves instead of its shims, which are there but may refuse to run."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    here = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != pyenv / "shims"]
+    versions = sorted(str(path) for path in pyenv.glob("versions/3.*/bin"))
+    return os.pathsep.join([str(Path(sys.executable).parent), *here, *versions])
+
+
+os.environ["PATH"] = _search_path()

@@ -30,12 +30,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return findings and plans."""
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        arguments = self.validate_argument_spec(
             argument_spec={
                 "run_dir": {"type": "path", "required": True},
                 "hosts": {"type": "list", "elements": "str"},
             }
-        )
+        )[1]
         run_dir = Path(arguments["run_dir"])
         try:
             if arguments["hosts"] is not None:

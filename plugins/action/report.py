@@ -55,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the reports; then fail if what they say is what the caller wants to fail on."""
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
+        arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)[1]
         try:
             return _report(arguments)
         except (RunDirectoryError, ObservationError) as error:

@@ -17,16 +17,9 @@ description:
   - Runs on the controller only and connects to no host. The same observations always give the same findings.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
-  diff_mode:
-    support: none
-    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
-  idempotent:
-    support: full
-    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+extends_documentation_fragment:
+  - sre.bad_gateway._attributes
+  - sre.bad_gateway._attributes.no_diff
 options:
   run_dir:
     description: Directory on the controller that M(sre.bad_gateway.observe) wrote its observations to.
@@ -83,7 +76,7 @@ plans:
       supervision:
         supervision_units:
           - unit: shop.service
-            state: started
+            enabled: true
 hosts:
   description: For each host, whether it could be looked at, its nginx versions and its number of routes.
   type: dict

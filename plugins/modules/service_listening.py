@@ -19,16 +19,9 @@ description:
   - When the unit does not come up the module fails and shows its last journal lines.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
-  diff_mode:
-    support: none
-    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
-  idempotent:
-    support: full
-    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+extends_documentation_fragment:
+  - sre.bad_gateway._attributes
+  - sre.bad_gateway._attributes.no_diff
 requirements:
   - systemd on the managed host
   - root on the managed host

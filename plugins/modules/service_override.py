@@ -21,16 +21,9 @@ description:
   - The unit is not restarted. Most settings take effect at its next start; C(Restart=) and dependencies at once.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
-  diff_mode:
-    support: full
-    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
-  idempotent:
-    support: full
-    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+extends_documentation_fragment:
+  - sre.bad_gateway._attributes
+  - sre.bad_gateway._attributes.diff
 requirements:
   - systemd on the managed host
   - root on the managed host

@@ -36,7 +36,7 @@ def test_systemd_revives_it_after_an_end_that_looks_like_success(
 ) -> None:
     before = host.check_output("systemctl show -P MainPID %s", unit)
     host.check_output("kill %s", before)
-    for _ in range(50):
+    for _attempt in range(50):
         time.sleep(0.2)
         if host.check_output("systemctl show -P MainPID %s", unit) not in ("0", before):
             break

@@ -61,7 +61,7 @@ def _advice_about(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Pla
             subject=unit["name"],
             severity="risk",
             confidence="certain",
-            routes=affected(use for use, _ in hits),
+            routes=affected(use for use, _unused in hits),
             endpoint=hits[0][0].endpoint["key"],
             evidence=(unit_evidence(host, unit),),
             fix=supervise(fleet, host, unit, hits),
@@ -93,7 +93,7 @@ def _without_unit(fleet: Fleet) -> list[Finding]:
             app = fleet.app_behind(place)
             if app is not None and _is_by_hand(fleet, place, app):
                 found.setdefault((place.host, tuple(app["pids"])), []).append((use, app))
-    return [_by_hand(host, hits) for (host, _), hits in sorted(found.items())]
+    return [_by_hand(host, hits) for (host, _unused), hits in sorted(found.items())]
 
 
 def _is_by_hand(fleet: Fleet, place: Place, app: AppServer) -> bool:
@@ -117,7 +117,7 @@ def _by_hand(host: str, hits: list[tuple[Use, AppServer]]) -> Finding:
         subject=min(app["listens"]),
         severity="risk",
         confidence="certain",
-        routes=affected(use for use, _ in hits),
+        routes=affected(use for use, _unused in hits),
         endpoint=use.endpoint["key"],
         evidence=(Evidence(kind="unit", text=text, source=host),),
         fix=None,

@@ -53,7 +53,7 @@ def maybe_not_running(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explan
         apps = [app for app in fleet.observations[hit.place.host]["app_servers"] if not app["binds_known"]]
         if not fleet.meant_for(hit.place) and (units := _inactive(fleet, hit.place.host, apps)):
             grouped.setdefault((hit.failure.endpoint["key"], units), []).append(hit)
-    return [_perhaps_not_running(fleet, units, hits) for (_, units), hits in sorted(grouped.items())]
+    return [_perhaps_not_running(fleet, units, hits) for (_unused, units), hits in sorted(grouped.items())]
 
 
 def socket_missing(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:

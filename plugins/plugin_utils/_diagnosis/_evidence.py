@@ -15,7 +15,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 
 
 def failures_of(hits: list[Hit]) -> tuple[Failure, ...]:
-    return tuple(dict.fromkeys(failure for failure, _ in hits))
+    return tuple(dict.fromkeys(failure for failure, _unused in hits))
 
 
 def uses_of(hits: list[Hit]) -> tuple[Use, ...]:
@@ -50,7 +50,7 @@ def app_evidence(fleet: Fleet, hits: list[Hit]) -> list[Evidence]:
             place.host,
             f"{app['kind']}{_of(app['unit'])} is set to listen on {', '.join(app['binds'])} ({app['binds_from']})",
         ): None
-        for _, place in hits
+        for _unused, place in hits
         for app in fleet.meant_for(place)
     }
     return [Evidence(kind="config", text=text, source=host) for host, text in texts]

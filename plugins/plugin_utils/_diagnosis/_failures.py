@@ -82,7 +82,7 @@ def failures(fleet: Fleet) -> list[Failure]:
             owners=fleet.owners(uses[0]),
             severity=_severity(uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
         )
-        for _, uses in sorted(grouped.items())
+        for _unused, uses in sorted(grouped.items())
     ]
 
 

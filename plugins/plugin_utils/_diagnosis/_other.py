@@ -48,7 +48,7 @@ def _far_side(fleet: Fleet, failure: Failure) -> list[Evidence]:
     if not hits:
         return _unknown_owner(fleet, failure)
     known = app_evidence(fleet, hits)
-    for _, place in hits:
+    for _unused, place in hits:
         owners = {each["unit"] for each in (*fleet.listeners(place), *fleet.meant_for(place)) if each["unit"]}
         known += units_evidence(fleet, place.host, sorted(owner for owner in owners if owner))
         known += [

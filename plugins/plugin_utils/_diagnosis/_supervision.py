@@ -52,8 +52,8 @@ def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit]) -> Fix:
 
 def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
     """See to it that what runs now will run tomorrow."""
-    keys = sorted({key for _, place in hits for key in _keys_at(fleet, place)})
-    return _fix(unit, _entries(fleet, host, unit, keys, [use for use, _ in hits]), first="")
+    keys = sorted({key for _unused, place in hits for key in _keys_at(fleet, place)})
+    return _fix(unit, _entries(fleet, host, unit, keys, [use for use, _unused in hits]), first="")
 
 
 def start_nginx(unit: Unit) -> Fix:
@@ -109,7 +109,7 @@ def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iter
     instances = {use.instance["id"]: use.instance for use in uses if use.host == host}
     dependencies = [
         {**entry, "nginx_unit": instance["unit"], "nginx_dependency": _dependency(fleet, host, instance, unit["name"])}
-        for _, instance in sorted(instances.items())
+        for _unused, instance in sorted(instances.items())
         if _lacks(fleet.unit(host, instance["unit"]), unit["name"])
     ]
     return dependencies or [entry]

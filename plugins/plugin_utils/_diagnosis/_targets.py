@@ -55,8 +55,10 @@ def wrong_upstream_address(fleet: Fleet, remaining: Sequence[Failure]) -> list[E
         if (candidates := list(_candidates(fleet, failure, place)))
     ]
     # One app server is the right answer to one dead address, however many nginx ask for that, but not to two.
-    claims = {(place.host, each.key, place.port, place.path) for _, place, candidates in found for each in candidates}
-    claimed = Counter((host, key) for host, key, _, _ in claims)
+    claims = {
+        (place.host, each.key, place.port, place.path) for _unused, place, candidates in found for each in candidates
+    }
+    claimed = Counter((host, key) for host, key, *_unused in claims)
     return [
         _explanation(
             fleet, failure, place, candidates, contested=any(claimed[place.host, each.key] > 1 for each in candidates)

@@ -75,7 +75,7 @@ def _fix(host: str, fix: Fix) -> Iterator[str]:
     for name, entries in fix.variables.items():
         yield f"        {name}:"
         for entry in entries:
-            dash = ["- ", *("  " for _ in entry)]
+            dash = ["- ", *("  " for _unused in entry)]
             yield from (f"          {mark}{key}: {_scalar(value)}" for mark, (key, value) in zip(dash, entry.items()))
     yield "```"
 
