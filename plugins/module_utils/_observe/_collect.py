@@ -1,0 +1,263 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One look at a host: runs every collector and puts the observation together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import _config, _routes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    SCHEMA_VERSION,
+    AppServer,
+    Endpoint,
+    EndpointKey,
+    ErrorLogSetting,
+    Listener,
+    NginxInstance,
+    Observation,
+    Probe,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers import find_app_servers
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable, read_processes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import (
+    read_listeners,
+    read_socket_files,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units, read_units
+
+COLLECTION_VERSION = "0.1.0"
+
+#: What to speak with an app server that no route uses.
+_PROTOCOLS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
+
+
+_NOBODY = _probe.Viewpoint(instance="", pid=None, credentials=None)
+
+
+@dataclass(frozen=True)
+class ObserveOptions:
+    """How to look. `nginx_config` limits nginx to the one instance with that main file."""
+
+    nginx_config: str | None = None
+    probe: str = "request"  # none | connect | request
+    seconds: float = 5.0  # for all probes of one nginx together
+    log_bytes: int = 4 << 20  # of each error log, the newest
+
+
+@dataclass(frozen=True)
+class _Nginx:
+    """An instance with all that its configuration says."""
+
+    found: _instances.Instance
+    shown: NginxInstance
+    endpoints: list[Endpoint]
+
+
+def _instance_id(instance: _instances.Instance, *, several: bool) -> str:
+    return f"nginx@{instance.config}" if several else "nginx"
+
+
+def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
+    config = _config.read_config(instance.config, prefix=instance.prefix)
+    log = instance.command.error_log or instance.build.error_log
+    user = instance.credentials.name if instance.credentials else _routes.worker_user(config) or instance.build.user
+    shown = NginxInstance(
+        id=_instance_id(instance, several=several),
+        running=instance.pid is not None,
+        pid=instance.pid,
+        binary=instance.command.binary,
+        version=instance.build.version,
+        flavour=instance.build.flavour,
+        config=config.main,
+        prefix=instance.prefix,
+        user=user,
+        unit=instance.unit,
+        config_readable=config.whole,
+        config_errors=list(config.messages),
+        test=_instances.check_config(instance),
+        files=[printable(file) for file in config.files],
+        routes=_routes.routes(config),
+        upstreams=_routes.upstreams(config),
+        error_logs=_routes.error_logs(config, default=log),
+        runs_as_configured=_instances.runs_as_configured(instance, config.files),
+    )
+    return _Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
+
+
+def _owning_units(listeners: Iterable[Listener], instances: Iterable[str | None]) -> set[str]:
+    names = {listener["unit"] for listener in listeners} | set(instances)
+    return {name for name in names if name and name.endswith((".service", ".socket"))}
+
+
+def _join_socket_units(listeners: Iterable[Listener], units: Units) -> None:
+    """A socket that PID 1 holds belongs to the .socket unit that lists it."""
+    by_address: dict[str, str] = {}
+    for facts in units.facts:
+        for entry in facts.unit["raw"].get("Listen", "").splitlines():
+            by_address[entry.rpartition(" (")[0]] = facts.name
+    for listener in listeners:
+        if listener["pid"] == 1:
+            host = f"[{listener['address']}]" if ":" in listener["address"] else listener["address"]
+            address = listener["address"] if listener["port"] is None else f"{host}:{listener['port']}"
+            listener["unit"] = by_address.get(address, listener["unit"])
+
+
+def _host_names(nginx: _Nginx) -> dict[EndpointKey, str]:
+    """The Host that a client of each endpoint's first route would send."""
+    names: dict[EndpointKey, str] = {}
+    for route in nginx.shown["routes"]:
+        plain = [name for name in route["server_names"] if name and not set(name) & set("*~$^_")]
+        for key in route["endpoints"]:
+            names.setdefault(key, plain[0] if plain else "localhost")
+    return names
+
+
+def _protocol(app: AppServer, key: EndpointKey) -> str:
+    known = app["settings"].get("protocols", {}).get(key)
+    if known:
+        return str(known)
+    if app["kind"] in _PROTOCOLS:
+        return _PROTOCOLS[app["kind"]]
+    return "https" if app["settings"].get("certfile") else "http"
+
+
+def _key_endpoint(key: EndpointKey, *, protocol: str) -> Endpoint:
+    """An app server's own listener as an endpoint; one on every address is reached over loopback."""
+    transport, _colon, rest = key.partition(":")
+    host, _colon, port = rest.rpartition(":")
+    bare = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
+    tcp = transport == "tcp"
+    return Endpoint(
+        key=key,
+        transport=transport,
+        host=bare if tcp else None,
+        port=int(port) if tcp else None,
+        path=None if tcp else rest,
+        protocol=protocol,
+        addresses=[bare] if tcp else [],
+        resolve_error=None,
+        written_at=[],
+    )
+
+
+def _serves(listener: Endpoint, endpoint: Endpoint) -> bool:
+    """Whether a connection to `endpoint` ends at that listener; one on all addresses serves every one of them."""
+    if endpoint["transport"] == "unix" or listener["transport"] == "unix":
+        return listener["key"] == endpoint["key"]
+    everywhere = listener["key"].startswith(("tcp:0.0.0.0:", "tcp:[::]:"))
+    return listener["port"] == endpoint["port"] and (
+        everywhere or bool(set(listener["addresses"]) & set(endpoint["addresses"]))
+    )
+
+
+def _unrouted(apps: Iterable[AppServer], routed: Sequence[Endpoint]) -> list[Endpoint]:
+    """Listeners of app servers that no route leads to: among them is the right target of a wrong one."""
+    found: dict[EndpointKey, Endpoint] = {}
+    for app in apps:
+        for key in app["listens"]:
+            if app["kind"] == "other" and key.startswith("unix:"):
+                continue  # an unknown daemon's socket file is not for us to write to
+            listener = _key_endpoint(key, protocol=_protocol(app, key))
+            if not any(_serves(listener, endpoint) for endpoint in routed):
+                found[key] = listener
+    return list(found.values())
+
+
+def _viewpoint(nginx: _Nginx) -> _probe.Viewpoint:
+    credentials = nginx.found.credentials
+    if credentials is None and nginx.shown["user"]:
+        credentials = _instances.user_credentials(nginx.shown["user"])
+    return _probe.Viewpoint(instance=nginx.shown["id"], pid=nginx.found.pid, credentials=credentials)
+
+
+def _resolve(nginx: _Nginx, *, options: ObserveOptions, notes: Notes) -> None:
+    """Fill in the addresses of the endpoints that are written as names."""
+    hosts = sorted({one["host"] for one in nginx.endpoints if one["host"] and not one["addresses"]})
+    names = _probe.resolve_names(_viewpoint(nginx), hosts, seconds=options.seconds, notes=notes)
+    for endpoint in nginx.endpoints:
+        resolved = names.get(endpoint["host"] or "")
+        if resolved:
+            endpoint["addresses"], endpoint["resolve_error"] = resolved.addresses, resolved.error
+
+
+def _look(
+    nginxes: Sequence[_Nginx], unrouted: Sequence[Endpoint], *, options: ObserveOptions, notes: Notes
+) -> list[Probe]:
+    """Every nginx probes its own endpoints and all that no route uses; without nginx we look as ourselves."""
+    if options.probe == "none":
+        notes.miss("probes", "switched off by the option probe")
+        return []
+    views = [(_viewpoint(nginx), nginx.endpoints, _host_names(nginx)) for nginx in nginxes]
+    probes: list[Probe] = []
+    for viewpoint, endpoints, names in views or [(_NOBODY, [], {})]:
+        wanted = [_probe.Wanted.of(one, name=names.get(one["key"], "localhost")) for one in [*endpoints, *unrouted]]
+        probes += _probe.look(viewpoint, wanted, mode=options.probe, seconds=options.seconds, notes=notes)
+    return probes
+
+
+def _merged(nginxes: Iterable[_Nginx]) -> list[Endpoint]:
+    """Each endpoint once per protocol, with every place that names it."""
+    merged: dict[tuple[EndpointKey, str], Endpoint] = {}
+    for nginx in nginxes:
+        for endpoint in nginx.endpoints:
+            known = merged.setdefault((endpoint["key"], endpoint["protocol"]), endpoint)
+            known["written_at"] += [place for place in endpoint["written_at"] if place not in known["written_at"]]
+    return list(merged.values())
+
+
+def _error_log_settings(nginxes: Iterable[_Nginx]) -> list[ErrorLogSetting]:
+    return [setting for nginx in nginxes for setting in nginx.shown["error_logs"]]
+
+
+def _read_nginxes(*, table: ProcessTable, units: Units, options: ObserveOptions, notes: Notes) -> list[_Nginx]:
+    found = _instances.find_instances(table=table, units=units, config=options.nginx_config, notes=notes)
+    nginxes = [_read_instance(instance, several=len(found) > 1) for instance in found]
+    for shown in (nginx.shown for nginx in nginxes):
+        if not shown["test"]["ran"]:
+            notes.miss(f"nginx -t of {shown['config']}", shown["test"]["why"])
+    return nginxes
+
+
+def observe(options: ObserveOptions) -> Observation:
+    """Look at this host. Nothing that is broken on it is an error here; what could not be seen is in `missed`."""
+    started = time.monotonic()
+    notes = Notes()
+    observed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    table = read_processes(notes=notes)
+    listeners = read_listeners(table=table, notes=notes)
+    owners = _owning_units(listeners, (process.unit for process in table if process.name.startswith("nginx")))
+    units = read_units(owners, notes=notes)
+    _join_socket_units(listeners, units)
+    nginxes = _read_nginxes(table=table, units=units, options=options, notes=notes)
+    apps = find_app_servers(table=table, units=units, listeners=listeners, notes=notes)
+    for nginx in nginxes:
+        _resolve(nginx, options=options, notes=notes)
+    endpoints = _merged(nginxes)
+    unrouted = _unrouted(apps, endpoints)
+    probes = _look(nginxes, unrouted, options=options, notes=notes)
+    paths = [endpoint["path"] for endpoint in endpoints if endpoint["path"]]
+    return Observation(
+        schema=SCHEMA_VERSION,
+        collection_version=COLLECTION_VERSION,
+        observed_at=observed_at,
+        host=read_host(systemd=units.systemd, notes=notes),
+        nginx=[nginx.shown for nginx in nginxes],
+        endpoints=[*endpoints, *unrouted],
+        listeners=listeners,
+        socket_files=read_socket_files(paths, listeners=listeners, notes=notes),
+        units=[facts.unit for facts in units.facts],
+        app_servers=apps,
+        probes=probes,
+        error_logs=_error_log.read_error_logs(_error_log_settings(nginxes), limit=options.log_bytes, notes=notes),
+        missed=notes.entries,
+        seconds=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,110 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kernel asked over netlink: addresses of interfaces and queues of listening sockets, without any command."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
+_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
+_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
+_NETLINK_ROUTE, _NETLINK_SOCK_DIAG = 0, 4
+_RTM_GETADDR, _SOCK_DIAG_BY_FAMILY = 22, 20
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_LISTEN = 1 << 10  # TCP_LISTEN as a bit of the wanted states
+_UDIAG_SHOW_RQLEN, _UNIX_DIAG_RQLEN = 0x10, 4
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Of a listening socket: connections that wait now, and how many may."""
+
+    queued: int
+    backlog: int
+
+
+def _align(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, payload) of each message in what the kernel sent."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data, offset)
+        yield kind, data[offset + _HEADER.size : offset + length]
+        offset += _align(max(length, _HEADER.size))
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind] = data[offset + _ATTRIBUTE.size : offset + length]
+        offset += _align(length)
+    return found
+
+
+def _dump(protocol: int, kind: int, payload: bytes) -> Iterator[bytes]:
+    """Payloads of one dump request; raises OSError when the kernel refuses it."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as channel:
+        channel.settimeout(2)  # the kernel answers at once or never
+        channel.send(_HEADER.pack(_HEADER.size + len(payload), kind, _REQUEST_DUMP, 1, 0) + payload)
+        while True:
+            for answer, body in messages(channel.recv(1 << 16)):
+                if answer == _DONE:
+                    return
+                if answer == _ERROR:
+                    number = -struct.unpack_from("=i", body)[0]
+                    raise OSError(number, os.strerror(number))
+                yield body
+
+
+def parse_address(body: bytes) -> str:
+    """The address of an RTM_NEWADDR: on point-to-point links IFA_ADDRESS is the other end."""
+    found = attributes(body[8:])  # struct ifaddrmsg
+    return socket.inet_ntop(body[0], found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])
+
+
+def interface_addresses() -> list[str]:
+    """Every address of every interface; raises OSError."""
+    return [parse_address(body) for body in _dump(_NETLINK_ROUTE, _RTM_GETADDR, struct.pack("=B7x", socket.AF_UNSPEC))]
+
+
+def parse_tcp_queue(body: bytes) -> tuple[int, Queue]:
+    """(inode, queue) of an inet_diag_msg: for a listener rqueue is what waits and wqueue the limit."""
+    _expires, queued, backlog, _uid, inode = struct.unpack_from("=5I", body, 52)
+    return inode, Queue(queued=queued, backlog=backlog)
+
+
+def parse_unix_queue(body: bytes) -> tuple[int, Queue | None]:
+    _family, _type, _state, inode = struct.unpack_from("=BBBxI", body)
+    lengths = attributes(body[16:]).get(_UNIX_DIAG_RQLEN)
+    return inode, Queue(*struct.unpack("=II", lengths)) if lengths else None
+
+
+def tcp_queues() -> dict[int, Queue]:
+    """By inode; raises OSError."""
+    queues: dict[int, Queue] = {}
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, _LISTEN)
+        queues.update(parse_tcp_queue(body) for body in _dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request))
+    return queues
+
+
+def unix_queues() -> dict[int, Queue]:
+    """By inode; raises OSError."""
+    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _LISTEN, 0, _UDIAG_SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
+    answers = (parse_unix_queue(body) for body in _dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request))
+    return {inode: queue for inode, queue in answers if queue}

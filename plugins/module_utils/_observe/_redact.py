@@ -1,0 +1,63 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What must not leave a host: credentials in URLs, headers, arguments and environment; query strings in log lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+HIDDEN = "***"
+
+_SECRET_NAME = re.compile(
+    r"pass(?:word|wd|phrase|$)|(?:^|[_-])pass(?:[_-]|$)|pwd|secret|token|credential"
+    r"|(?:api|access|private|signing|encryption|auth)[_-]?key"
+    r"|(?:^|[_-])auth(?:$|orization)|(?:^|[_-])dsn$|cookie",
+    re.IGNORECASE,
+)
+_URL_CREDENTIALS = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)[^/\s@\"']*@")
+_HEADER = re.compile(
+    r"(?P<name>\b(?:proxy-)?authorization|\b(?:set-)?cookie|\bx-[\w-]*(?:key|token|secret)[\w-]*)(?P<between>[\"']?\s*[:=]\s*)"
+    r"(?P<value>[^\r\n\"]+)",
+    re.IGNORECASE,
+)
+_QUERY = re.compile(r"\?[^\s\"]*")
+_ASSIGNMENT = re.compile(r"^(?P<name>-{0,2}[A-Za-z_][\w.-]*)=(?P<value>.*)$", re.DOTALL)
+
+
+def redact(text: str) -> str:
+    """`text` without credentials in URLs and header values."""
+    without_credentials = _URL_CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return _HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", without_credentials)
+
+
+def redact_log_line(line: str) -> str:
+    """As `redact`, and without query strings: they hold tokens and personal data of clients."""
+    return redact(_QUERY.sub(f"?{HIDDEN}", line))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what a name like `--db-password` or `SECRET_KEY` stands for is to be hidden."""
+    return _SECRET_NAME.search(name.lstrip("-")) is not None
+
+
+def redact_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: HIDDEN if is_secret_name(name) else redact(value) for name, value in environment.items()}
+
+
+def redact_arguments(arguments: Iterable[str]) -> list[str]:
+    """An argument list without the values of `--password x`, `--password=x` and `SECRET=x`."""
+    shown: list[str] = []
+    hide_next = False
+    for argument in arguments:
+        assignment = _ASSIGNMENT.match(argument)
+        if hide_next and not argument.startswith("-"):
+            shown.append(HIDDEN)
+        elif assignment and is_secret_name(assignment["name"]):
+            shown.append(f"{assignment['name']}={HIDDEN}")
+        else:
+            shown.append(redact(argument))
+        hide_next = argument.startswith("--") and "=" not in argument and is_secret_name(argument)
+    return shown

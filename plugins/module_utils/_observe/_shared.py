@@ -1,0 +1,72 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What collectors share: commands bounded in time, names of users, and the list of what could not be seen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Missed
+
+#: nginx and systemctl stand here on hosts whose non-login PATH leaves them out.
+SEARCH_PATH = os.pathsep.join(
+    [
+        os.environ.get("PATH", ""),
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "/usr/local/nginx/sbin:/usr/local/openresty/nginx/sbin",
+    ]
+)
+
+
+@dataclass
+class Notes:
+    """What could not be seen, each thing once, in the order in which it was found out."""
+
+    entries: list[Missed] = field(default_factory=list)
+
+    def miss(self, what: str, why: object) -> None:
+        entry = Missed(what=what, why=reason(why))
+        if entry not in self.entries:
+            self.entries.append(entry)
+
+
+def reason(why: object) -> str:
+    """An OSError's own words without the path that `what` already names."""
+    if isinstance(why, OSError) and why.strerror:
+        return why.strerror
+    return str(why)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command. `status` is None when it could not start or took too long; `why` then says which."""
+
+    status: int | None
+    stdout: str
+    stderr: str
+    why: str
+
+
+def run(argv: list[str], *, seconds: float) -> Ran:
+    """Run a command in the C locale, without input, for at most `seconds`."""
+    environment = {**os.environ, "LC_ALL": "C", "LANGUAGE": "", "PATH": SEARCH_PATH, "SYSTEMD_COLORS": "0"}
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            env=environment,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return Ran(status=None, stdout="", stderr="", why=f"{argv[0]} did not end within {seconds:g} s")
+    except OSError as error:
+        return Ran(status=None, stdout="", stderr="", why=f"{argv[0]}: {reason(error)}")
+    return Ran(status=done.returncode, stdout=done.stdout, stderr=done.stderr, why="")

@@ -1,0 +1,233 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Listening sockets with their owners, and what lies at the paths of unix sockets."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import stat
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener, SocketFile
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
+
+_TCP_LISTEN = "0A"
+_UNIX_ACCEPTS = 0x00010000  # __SO_ACCEPTCON in the flags of /proc/net/unix
+_WORD = struct.Struct("=I")
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A listening socket as /proc/net shows it."""
+
+    transport: str
+    address: str
+    port: int | None
+    inode: int
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    exists: bool
+    is_socket: bool = False
+    mode: str | None = None
+    owner: str | None = None
+
+
+def decode_address(text: str) -> str:
+    """An address of /proc/net/tcp{,6}: 32-bit words, each printed as a number in the machine's byte order."""
+    words = [_WORD.pack(int(text[start : start + 8], 16)) for start in range(0, len(text), 8)]
+    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
+
+
+def parse_tcp(text: str) -> Iterator[Socket]:
+    """The listeners of /proc/net/tcp or tcp6."""
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _TCP_LISTEN:
+            address, port = fields[1].split(":")
+            yield Socket(transport="tcp", address=decode_address(address), port=int(port, 16), inode=int(fields[9]))
+
+
+def parse_unix(text: str) -> Iterator[Socket]:
+    """The listeners of /proc/net/unix. The path is the rest of the line, blanks included."""
+    for line in text.splitlines()[1:]:
+        fields = line.split(None, 7)
+        if len(fields) == 8 and int(fields[3], 16) & _UNIX_ACCEPTS:
+            yield Socket(transport="unix", address=fields[7], port=None, inode=int(fields[6]))
+
+
+def _read_sockets(*, proc: Path, notes: Notes) -> list[Socket]:
+    parsers: dict[str, Callable[[str], Iterator[Socket]]] = {"tcp": parse_tcp, "tcp6": parse_tcp, "unix": parse_unix}
+    found: list[Socket] = []
+    for name, parse in parsers.items():
+        path = proc / "net" / name
+        try:
+            found += parse(path.read_text("utf-8", "surrogateescape"))
+        except FileNotFoundError as error:
+            if name != "tcp6":  # a kernel without IPv6 has no such file, and no such sockets
+                notes.miss(f"listening sockets of {path}", error)
+        except OSError as error:
+            notes.miss(f"listening sockets of {path}", error)
+    return found
+
+
+def _read_queues(*, notes: Notes) -> dict[int, _netlink.Queue]:
+    queues: dict[int, _netlink.Queue] = {}
+    for what, read in (("TCP", _netlink.tcp_queues), ("unix", _netlink.unix_queues)):
+        try:
+            queues.update(read())
+        except OSError as error:
+            notes.miss(f"backlog and queue of {what} listeners (netlink sock_diag)", error)
+    return queues
+
+
+def _socket_inodes(directory: Path) -> Iterator[int]:
+    for entry in os.scandir(directory):
+        try:
+            target = os.readlink(entry.path)  # Path.readlink came with Python 3.9
+        except FileNotFoundError:
+            continue  # closed while we looked
+        if target.startswith("socket:["):
+            yield int(target[8:-1])
+
+
+def find_owners(inodes: set[int], *, table: ProcessTable, notes: Notes) -> dict[int, int]:
+    """inode -> lowest pid that holds the socket.
+
+    PID 1 comes last: it keeps the sockets that it hands to socket-activated services.
+    The walk ends when all are found, which on most hosts is long before the last process.
+    """
+    owners: dict[int, int] = {}
+    denied: OSError | None = None
+    for pid in sorted(table.processes, key=lambda pid: (pid == 1, pid)):
+        if len(owners) == len(inodes):
+            break
+        try:
+            held = inodes.intersection(_socket_inodes(table.proc / str(pid) / "fd"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except OSError as error:
+            denied = error
+            continue
+        for inode in held:
+            owners.setdefault(inode, pid)
+    if denied and len(owners) < len(inodes):
+        notes.miss(f"owners of {len(inodes) - len(owners)} listening sockets (/proc/PID/fd)", denied)
+    return owners
+
+
+def owner_names(status: os.stat_result) -> str:
+    """user:group, numbers where there is no name."""
+    try:
+        user = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        user = str(status.st_uid)
+    try:
+        group = grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        group = str(status.st_gid)
+    return f"{user}:{group}"
+
+
+def file_facts(path: Path) -> FileFacts:
+    """What is at `path`; raises OSError when that may not be seen."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return FileFacts(exists=False)
+    return FileFacts(
+        exists=True,
+        is_socket=stat.S_ISSOCK(status.st_mode),
+        mode=f"{stat.S_IMODE(status.st_mode):04o}",
+        owner=owner_names(status),
+    )
+
+
+def _listener(
+    found: Socket, *, owners: dict[int, int], queues: dict[int, _netlink.Queue], table: ProcessTable
+) -> Listener:
+    pid = owners.get(found.inode)
+    process = table.processes[pid] if pid is not None else None
+    queue = queues.get(found.inode)
+    return Listener(
+        transport=found.transport,
+        address=found.address,
+        port=found.port,
+        inode=found.inode,
+        pid=pid,
+        process=process.name if process else None,
+        unit=process.unit if process else None,
+        backlog=queue.backlog if queue else None,
+        queued=queue.queued if queue else None,
+        file_exists=None,
+        file_mode=None,
+        file_owner=None,
+    )
+
+
+def _add_file(listener: Listener, *, notes: Notes) -> None:
+    if not listener["address"].startswith("/"):
+        return  # TCP, abstract, or bound to a relative path that only its owner knows
+    try:
+        facts = file_facts(Path(listener["address"]))
+    except OSError as error:
+        notes.miss(f"socket file {listener['address']}", error)
+        return
+    listener["file_exists"] = facts.exists
+    listener["file_mode"] = facts.mode
+    listener["file_owner"] = facts.owner
+
+
+def read_listeners(*, table: ProcessTable, notes: Notes) -> list[Listener]:
+    """Every listening TCP and unix socket of this network namespace."""
+    sockets = _read_sockets(proc=table.proc, notes=notes)
+    owners = find_owners({found.inode for found in sockets}, table=table, notes=notes)
+    queues = _read_queues(notes=notes)
+    listeners = [_listener(found, owners=owners, queues=queues, table=table) for found in sockets]
+    for listener in listeners:
+        _add_file(listener, notes=notes)
+    return listeners
+
+
+def missing_parent(path: Path) -> str | None:
+    """The topmost directory on the way to `path` that does not exist."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            return str(parent)
+    return None
+
+
+def _socket_file(path: str, *, listening: bool) -> SocketFile:
+    facts = file_facts(Path(path))
+    return SocketFile(
+        path=path,
+        exists=facts.exists,
+        is_socket=facts.is_socket,
+        listening=listening,
+        mode=facts.mode,
+        owner=facts.owner,
+        missing_parent=None if facts.exists else missing_parent(Path(path)),
+    )
+
+
+def read_socket_files(paths: Iterable[str], *, listeners: list[Listener], notes: Notes) -> list[SocketFile]:
+    """What is at the paths that routes use. A path that may not be looked at is left out, and said."""
+    listening = {listener["address"] for listener in listeners if listener["transport"] == "unix"}
+    files: list[SocketFile] = []
+    for path in sorted(set(paths)):
+        try:
+            files.append(_socket_file(path, listening=path in listening))
+        except OSError as error:
+            notes.miss(f"socket file {path}", reason(error))
+    return files

@@ -1,0 +1,326 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""systemd's view of nginx, of the app servers and of whatever owns a listening socket, in one `systemctl show`.
+
+Unit files are read from disk only to choose what to ask for: loading all of a host's units would take longer than
+all other collectors together, and `systemctl list-unit-files` knows no `ExecStart=`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import (
+    redact_arguments,
+    redact_environment,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, run
+
+#: systemd's own search order, first wins (systemd.unit(5)).
+_UNIT_DIRECTORIES = tuple(
+    Path(directory)
+    for directory in (
+        "/etc/systemd/system.control",
+        "/run/systemd/system.control",
+        "/run/systemd/transient",
+        "/run/systemd/generator.early",
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/run/systemd/generator",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+        "/run/systemd/generator.late",
+    )
+)
+_PROGRAMS = re.compile(
+    rb"^[ \t]*ExecStart[ \t]*=(?:[^\n]*[\s/@:+!'\"-])?(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|"
+    rb"hypercorn|daphne|granian|waitress|puma|unicorn|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm)[\w.-]*(?=[\s'\";]|$)",
+    re.MULTILINE,
+)
+_SECONDS = 10
+
+_TYPED = [
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "Result",
+    "Restart",
+    "NRestarts",
+    "MainPID",
+    "ExecMainStatus",
+    "ActiveEnterTimestamp",
+    "ExecStart",
+    "Environment",
+    "WorkingDirectory",
+    "User",
+    "After",
+    "Requires",
+    "Wants",
+    "TriggeredBy",
+    "FragmentPath",
+    "DropInPaths",
+    "NeedDaemonReload",
+]
+_RAW = [
+    "Names",
+    "Type",
+    "Triggers",
+    "BindsTo",
+    "PartOf",
+    "EnvironmentFiles",
+    "RestartUSec",
+    "StartLimitIntervalUSec",
+    "StartLimitBurst",
+    "ExecMainCode",
+    "ExecMainExitTimestamp",
+    "ConditionResult",
+    "InvocationID",
+    "StatusText",
+    "Group",
+    "PrivateTmp",
+    "PrivateNetwork",
+    "RuntimeDirectory",
+    "RuntimeDirectoryPreserve",
+    "LimitNOFILE",
+    "MemoryMax",
+    "TasksMax",
+    "Listen",
+]
+# Keys that only some types of units have; that a .socket shows no ExecStart= is no news.
+_OF_SERVICES = frozenset(
+    [
+        "Result",
+        "Restart",
+        "NRestarts",
+        "MainPID",
+        "ExecMainStatus",
+        "ExecStart",
+        "Environment",
+        "WorkingDirectory",
+        "User",
+        "Type",
+        "EnvironmentFiles",
+        "RestartUSec",
+        "ExecMainCode",
+        "ExecMainExitTimestamp",
+        "StatusText",
+        "Group",
+        "PrivateTmp",
+        "PrivateNetwork",
+        "RuntimeDirectory",
+        "RuntimeDirectoryPreserve",
+        "LimitNOFILE",
+        "MemoryMax",
+        "TasksMax",
+    ]
+)
+_OF_SOCKETS = frozenset({"Listen"})
+
+#: What app servers read of their environment; everything else stays on the host.
+_ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
+_ARGUMENTS = re.compile(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=")
+_ENVIRONMENT_FILE = re.compile(r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)")
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """A unit with what may not leave the host: its real arguments and environment."""
+
+    unit: Unit
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.unit["name"]
+
+
+@dataclass(frozen=True)
+class Units:
+    systemd: bool
+    facts: tuple[UnitFacts, ...]
+
+    def get(self, name: str | None) -> UnitFacts | None:
+        return next((facts for facts in self.facts if facts.name == name), None)
+
+
+def _is_template(name: str) -> bool:
+    return name.endswith("@.service")
+
+
+def _unit_texts(directory: Path) -> Iterator[tuple[str, bytes]]:
+    """(unit name, text) of every service file and drop-in of one directory."""
+    for path in sorted(directory.glob("*.service")):
+        if path.is_file():
+            yield path.name, path.read_bytes()
+    for path in sorted(directory.glob("*.service.d/*.conf")):
+        yield path.parent.name[: -len(".d")], path.read_bytes()
+
+
+def _instances(directory: Path, template: str) -> set[str]:
+    """Instances of a template that are enabled: links in the .wants and .requires directories."""
+    pattern = template.replace("@.", "@*.")
+    return {path.name for path in directory.glob(f"*.wants/{pattern}")} | {
+        path.name for path in directory.glob(f"*.requires/{pattern}")
+    }
+
+
+def find_candidates(*, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> set[str]:
+    """Names of service units that start nginx or an app server, running or not, enabled or not."""
+    found: set[str] = set()
+    present = [directory for directory in directories if directory.is_dir()]
+    for directory in present:
+        try:
+            found.update(name for name, text in _unit_texts(directory) if _PROGRAMS.search(text.replace(b"\\\n", b" ")))
+        except OSError as error:
+            notes.miss(f"unit files in {directory}", error)
+    for template in [name for name in found if _is_template(name)]:
+        found.discard(template)
+        for directory in present:
+            found |= _instances(directory, template)
+    return found
+
+
+def split_words(text: str) -> list[str]:
+    """A list that systemd printed with its own shell-like quoting; text that does not follow it is split at blanks."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def parse_exec(text: str) -> tuple[str, ...]:
+    """The argv of `{ path=... ; argv[]=... ; ... }`. systemd joins it with blanks and quotes nothing.
+
+    Of several commands (Type=oneshot) the last one counts: it is the one that may stay.
+    """
+    found = _ARGUMENTS.findall(text)
+    return tuple(found[-1].split()) if found else ()
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    return dict(entry.split("=", 1) for entry in split_words(text) if "=" in entry)
+
+
+def parse_environment_file(text: str) -> dict[str, str]:
+    """An EnvironmentFile=: lines NAME=value, with quotes, comments with # and ;."""
+    found: dict[str, str] = {}
+    for line in text.replace("\\\n", "").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith(("#", ";")):
+            found[name.strip()] = " ".join(split_words(value.strip())) if value.strip()[:1] in "'\"" else value.strip()
+    return found
+
+
+def parse_show(text: str) -> list[dict[str, str]]:
+    """The blocks of `systemctl show`; a key that is printed several times (ExecStart=) keeps all lines."""
+    blocks: list[dict[str, str]] = []
+    for part in re.split(r"\n\n+", text.strip("\n")):
+        block: dict[str, str] = {}
+        for line in part.splitlines():
+            key, equals, value = line.partition("=")
+            if equals:
+                block[key] = f"{block[key]}\n{value}" if key in block else value
+        if block:
+            blocks.append(block)
+    return blocks
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _environment(block: dict[str, str], *, notes: Notes) -> dict[str, str]:
+    """What Environment= and the EnvironmentFiles= give: files come later, so they win."""
+    environment = parse_environment(block.get("Environment", ""))
+    for entry in _ENVIRONMENT_FILE.finditer(block.get("EnvironmentFiles", "")):
+        path = Path(entry["path"])
+        try:
+            environment.update(parse_environment_file(path.read_text("utf-8", "replace")))
+        except FileNotFoundError:
+            continue  # systemd itself says so in the unit's result, where it matters
+        except OSError as error:
+            notes.miss(f"environment file {path} of {block['Id']}", error)
+    return environment
+
+
+def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str, ...]) -> Unit:
+    """A block of `systemctl show` as a Unit."""
+    return Unit(
+        name=block["Id"],
+        load_state=block.get("LoadState", ""),
+        active_state=block.get("ActiveState", ""),
+        sub_state=block.get("SubState", ""),
+        unit_file_state=block.get("UnitFileState", ""),
+        result=block.get("Result", ""),
+        restart=block.get("Restart", ""),
+        restarts=_number(block.get("NRestarts", "")),
+        main_pid=_number(block.get("MainPID", "")),
+        exit_code=_number(block.get("ExecMainStatus", "")),
+        active_since=block.get("ActiveEnterTimestamp", ""),
+        exec_start=redact_arguments(argv),
+        environment=redact_environment(
+            {name: value for name, value in environment.items() if _ENVIRONMENT.fullmatch(name)}
+        ),
+        working_directory=block.get("WorkingDirectory", ""),
+        user=block.get("User", ""),
+        after=block.get("After", "").split(),
+        requires=block.get("Requires", "").split(),
+        wants=block.get("Wants", "").split(),
+        triggered_by=block.get("TriggeredBy", "").split(),
+        fragment=block.get("FragmentPath", ""),
+        drop_ins=split_words(block.get("DropInPaths", "")),
+        need_daemon_reload=block.get("NeedDaemonReload") == "yes",
+        raw={key: block[key] for key in _RAW if key in block},
+    )
+
+
+def _expected(name: str) -> set[str]:
+    expected = set(_TYPED + _RAW)
+    if not name.endswith(".service"):
+        expected -= _OF_SERVICES
+    if not name.endswith(".socket"):
+        expected -= _OF_SOCKETS
+    return expected
+
+
+def _say_absent(blocks: list[dict[str, str]], *, notes: Notes) -> None:
+    """systemctl leaves unknown keys out and exits 0; units that do not exist lack most keys by right."""
+    loaded = [block for block in blocks if block.get("LoadState") == "loaded"]
+    absent = sorted({key for block in loaded for key in _expected(block["Id"]) - set(block)})
+    if absent:
+        notes.miss(f"unit properties {', '.join(absent)}", "this systemd does not print them")
+
+
+def _facts(block: dict[str, str], *, notes: Notes) -> UnitFacts:
+    environment = _environment(block, notes=notes)
+    argv = parse_exec(block.get("ExecStart", ""))
+    return UnitFacts(unit=typed(block, environment=environment, argv=argv), argv=argv, environment=environment)
+
+
+def read_units(owners: Iterable[str], *, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> Units:
+    """The units in `owners`, those that start nginx or an app server, and every loaded .socket unit."""
+    if not Path("/run/systemd/system").is_dir():
+        notes.miss("systemd units", "this host was not booted with systemd")
+        return Units(systemd=False, facts=())
+    names = sorted(set(owners) | find_candidates(notes=notes, directories=directories))
+    properties = ",".join(_TYPED + _RAW)
+    shown = run(
+        ["systemctl", "show", "--no-pager", f"--property={properties}", "--", *names, "*.socket"], seconds=_SECONDS
+    )
+    blocks = [block for block in parse_show(shown.stdout) if "Id" in block]
+    if shown.status != 0:
+        notes.miss("systemd units", shown.why or shown.stderr.strip() or f"systemctl exited with {shown.status}")
+    _say_absent(blocks, notes=notes)
+    facts = {block["Id"]: _facts(block, notes=notes) for block in blocks}
+    return Units(systemd=bool(blocks), facts=tuple(facts.values()))
