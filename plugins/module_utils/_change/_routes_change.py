@@ -88,7 +88,7 @@ def matching(config: Config, correction: Correction) -> list[Pass]:
         "listen": lambda one: any(str(correction.listen) in (listen, listen.split()[0]) for listen in one.listen),
         "location": lambda one: " ".join(str(correction.location).split()) == one.location,
         "file": lambda one: os.path.realpath(str(correction.file)) == os.path.realpath(one.directive.file),
-        "line": lambda one: correction.line in (one.directive.line, *(server.line for _, server in one.ends)),
+        "line": lambda one: correction.line in (one.directive.line, *(server.line for _unused, server in one.ends)),
     }
     return [one for one in passes(config) if all(tests[name](one) for name in correction.selectors)]
 
@@ -153,7 +153,7 @@ def _target_edits(config: Config, one: Pass, correction: Correction) -> list[Arg
     where = f"{directive.file}:{directive.line}"
     if one.target.variables:
         raise RouteError(
-            f"{where}: {directive.name} {redacted(directive.args[0])} holds variables, so the address is not all in this line; "
+            f"{where}: {directive.name} {redacted(directive.args[0])} holds variables, so the address is not all here; "
             "correct the variable's value, or write the address out"
         )
     if one.address is not None and one.address.key == correction.address.key:

@@ -44,8 +44,9 @@ def test_new_files_are_seen_by_nginx_alone(nginx: Nginx, tmp_path: Path, content
     link = tmp_path / "link.conf"
     link.symlink_to("nginx.conf")
     verdict = validate_with(nginx, {str(link): content})
-    if not verdict.ran:
+    if "unshare" in verdict.output:
         pytest.skip(verdict.output)
+    assert verdict.ran
     assert verdict.ok == ok
     assert Path(nginx.config).read_text() == "good\n"
 
