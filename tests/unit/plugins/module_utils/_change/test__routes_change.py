@@ -175,3 +175,10 @@ def test_a_snippet_affects_every_server_that_includes_it(tmp_path: Path) -> None
 def test_a_route_has_to_be_named(given: dict[str, Any]) -> None:
     with pytest.raises(RouteError, match="name the"):
         Correction(pass_to="a:1", **given)
+
+
+@pytest.mark.parametrize("given", [{}, {"endpoint": "tcp:a:1"}])
+def test_a_server_that_is_right_already_is_no_edit(tmp_path: Path, given: dict[str, Any]) -> None:
+    config = config_of(tmp_path, "http { upstream g { server a:1; } server { location / { proxy_pass http://g; } } }")
+    correction = Correction(location="/", pass_to="a:1", **given)
+    assert edits_for(config, matching(config, correction), correction) == []
