@@ -21,16 +21,10 @@ description:
     any more, everything is put back and the module fails.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
-  diff_mode:
-    support: full
-    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
-  idempotent:
-    support: full
-    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+extends_documentation_fragment:
+  - sre.bad_gateway._attributes
+  - sre.bad_gateway._attributes.diff
+  - sre.bad_gateway._crossplane
 options:
   routes:
     description:
@@ -157,10 +151,10 @@ verified:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._correct_routes import correct_routes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_change import Correction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
 
@@ -180,7 +174,7 @@ def main() -> None:
                     "file": {"type": "path"},
                     "line": {"type": "int"},
                     "endpoint": {"type": "str"},
-                    "pass_to": {"type": "str", "required": True},
+                    "pass_to": {"type": "str", "required": True, "no_log": False},
                 },
             },
             "nginx_config": {"type": "path"},

@@ -85,7 +85,7 @@ def _addresses(endpoint: str) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (AddressError, OSError) as error:
         raise SystemdError(f"{endpoint}: {error}; write it as tcp:HOST:PORT or unix:/PATH") from error
-    return [(family, target) for family, _, _, _, target in found]
+    return [(answer[0], answer[4]) for answer in found]
 
 
 def _systemctl(action: str, unit: str) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _shared
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
