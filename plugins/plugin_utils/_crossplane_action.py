@@ -23,7 +23,16 @@ class CrossplaneAction(ActionBase):  # type: ignore[misc]  # ansible-core ships 
             archive = crossplane_archive()
         except ShippingError as error:
             raise AnsibleActionFail(str(error)) from error
+        self._pipeline_where_safe()
         result: dict[str, Any] = self._execute_module(
             module_args={**arguments, "_crossplane": archive}, task_vars=task_vars
         )
         return result
+
+    def _pipeline_where_safe(self) -> None:
+        """Send the module through one SSH call instead of copying it there, running it and removing it.
+
+        Ansible leaves this off because a sudo with `requiretty` refuses it. Without become nothing can refuse.
+        """
+        if self._connection.become is None and self._connection.has_pipelining:
+            self._connection.set_option("pipelining", True)

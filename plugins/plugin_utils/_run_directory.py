@@ -31,6 +31,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 
 STATUSES = ("ok", "unreachable", "failed")
 
+_NOT_HEARD_OF = "left no observation: it failed before it was looked at; what the run printed for it says why"
+
 
 class RunDirectoryError(RuntimeError):
     """A run directory that cannot be read or written; the message names the file and the remedy."""
@@ -81,12 +83,23 @@ def read_records(directory: Path) -> dict[str, HostRecord]:
     return {record.host: record for record in records}
 
 
-def forget_others(directory: Path, hosts: Iterable[str]) -> None:
-    """Remove records that an earlier run left: of hosts that the present one does not include."""
-    keep = {_record_path(directory, host) for host in hosts}
-    for path in (directory / "observations").glob("*.json"):
-        if path not in keep:
+def begin(directory: Path) -> None:
+    """Make the directory ready for a new run: what an earlier one saw is no part of it."""
+    observations = directory / "observations"
+    try:
+        observations.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in observations.glob("*.json"):
             path.unlink()
+        tempfile.TemporaryFile(dir=observations).close()  # says once, and now, what each host would say later
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+
+
+def account_for(directory: Path, hosts: Iterable[str]) -> None:
+    """Give every host of the run that left no record one that says so: no report forgets a host."""
+    for host in hosts:
+        if not _record_path(directory, host).exists():
+            write_record(directory, HostRecord(host=host, status="failed", reason=_NOT_HEARD_OF, recorded_at=now()))
 
 
 def set_aside(directory: Path) -> None:
@@ -142,7 +155,11 @@ def _write(path: Path, text: str) -> Path:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise RunDirectoryError(
-            f"{path}: cannot be written ({error.strerror}); choose another directory with bad_gateway_output_dir"
-        ) from error
+        raise _unwritable(path, error) from error
     return path
+
+
+def _unwritable(path: Path, error: OSError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"{path}: cannot be written ({error.strerror}); choose another directory with bad_gateway_output_dir"
+    )
