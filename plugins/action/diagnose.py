@@ -16,7 +16,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import diagnose
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     RunDirectoryError,
-    forget_others,
+    account_for,
     read_records,
     run_id,
 )
@@ -33,13 +33,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         arguments = self.validate_argument_spec(
             argument_spec={
                 "run_dir": {"type": "path", "required": True},
-                "hosts": {"type": "list", "elements": "str"},
+                "hosts": {"type": "list", "elements": "str", "default": []},
             }
         )[1]
         run_dir = Path(arguments["run_dir"])
         try:
-            if arguments["hosts"] is not None:
-                forget_others(run_dir, arguments["hosts"])
+            account_for(run_dir, arguments["hosts"])
             records = read_records(run_dir)
         except (RunDirectoryError, ObservationError) as error:
             raise AnsibleActionFail(str(error)) from error

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._crossplane_action import CrossplaneAction
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
@@ -33,14 +33,14 @@ class ActionModule(CrossplaneAction):
         try:
             result = self.execute_with_crossplane(arguments=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
-            self._keep(run_dir, HostRecord(host=host, status="unreachable", reason=_one_line(error), recorded_at=now()))
+            reason = f"{one_line(error)}; see to it that `ansible -m ansible.builtin.ping {host}` works"
+            self._keep(run_dir, HostRecord(host=host, status="unreachable", reason=reason, recorded_at=now()))
             raise
-        except AnsibleActionFail as error:
-            self._keep(run_dir, HostRecord(host=host, status="failed", reason=_one_line(error), recorded_at=now()))
-            raise
+        except AnsibleError as error:
+            result = {"failed": True, "msg": one_line(error)}
         if run_dir is None:
             return result
-        result["record"] = self._keep(run_dir, _record(host, result))
+        result["record"] = self._keep(run_dir, record_of(host, result, interpreter=self._used_interpreter or "Python"))
         result.pop("observation", None)
         return result
 
@@ -50,15 +50,28 @@ class ActionModule(CrossplaneAction):
         try:
             return str(write_record(Path(run_dir), record))
         except RunDirectoryError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
 
 
-def _record(host: str, result: dict[str, Any]) -> HostRecord:
+def record_of(host: str, result: Mapping[str, Any], *, interpreter: str) -> HostRecord:
+    """What the module's result says about looking at the host."""
     if result.get("failed") or "observation" not in result:
-        reason = str(result.get("msg") or result.get("module_stderr") or "the module returned nothing")
-        return HostRecord(host=host, status="failed", reason=_one_line(reason), recorded_at=now())
+        return HostRecord(host=host, status="failed", reason=_why(result, interpreter), recorded_at=now())
     return HostRecord(host=host, status="ok", observation=result["observation"], recorded_at=now())
 
 
-def _one_line(message: object) -> str:
+def _why(result: Mapping[str, Any], interpreter: str) -> str:
+    said = one_line(result.get("msg") or "the module returned nothing")
+    if "module_stderr" not in result:  # the module itself says why
+        return said
+    # What came back is no answer of a module: the interpreter did not get that far. Its last words say why.
+    last = next(filter(None, map(one_line, reversed(str(result["module_stderr"]).splitlines()))), said)
+    return (
+        f"{interpreter.lstrip('#!')} cannot run the module ({last}); "
+        "set ansible_python_interpreter to a Python 3.8 or later of this host"
+    )
+
+
+def one_line(message: object) -> str:
+    """The message without line breaks."""
     return " ".join(str(message).split())

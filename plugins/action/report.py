@@ -26,8 +26,8 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._table imp
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     HostRecord,
     RunDirectoryError,
+    account_for,
     drop_before,
-    forget_others,
     read_records,
     run_id,
     set_aside,
@@ -38,7 +38,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory imp
 _ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
     "phase": {"type": "str", "choices": ["audit", "before", "after"], "default": "audit"},
-    "hosts": {"type": "list", "elements": "str"},
+    "hosts": {"type": "list", "elements": "str", "default": []},
     "outcomes": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": ["nothing", "risk", "intermittent", "outage"], "default": "nothing"},
     "fail_on_unseen": {"type": "bool", "default": True},
@@ -64,8 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
 
 def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
     run_dir = Path(arguments["run_dir"])
-    if arguments["hosts"] is not None:
-        forget_others(run_dir, arguments["hosts"])
+    account_for(run_dir, arguments["hosts"])
     records = read_records(run_dir)
     diagnosis = diagnose(records)
     before = diagnose(read_records(run_dir / "before")) if arguments["phase"] == "after" else None
@@ -79,7 +78,7 @@ def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
         *_too_severe(diagnosis, arguments["fail_on"]),
     ]
     result = {"changed": False, "files": files, "findings": _counts(diagnosis)}
-    return {**result, "failed": True, "msg": "; ".join(complaints)} if complaints else result
+    return {**result, "failed": True, "msg": "\n".join(complaints)} if complaints else result
 
 
 def _run(records: Mapping[str, HostRecord], outcomes: Mapping[str, Any], *, healed: tuple[Finding, ...]) -> Run:
@@ -122,17 +121,28 @@ def _write(run_dir: Path, diagnosis: Diagnosis, run: Run, *, phase: str) -> list
 
 def _show(diagnosis: Diagnosis, run: Run, files: Sequence[str]) -> None:
     Display().display(f"\n{table(diagnosis)}\n")
+    if _without_nginx(diagnosis):
+        Display().display(
+            f"No nginx was found on {', '.join(_without_nginx(diagnosis))}. "
+            "Where there should be one, name its main file with bad_gateway_nginx_config."
+        )
     if run.healed:
         Display().display("Healed: " + ", ".join(finding.id for finding in run.healed))
     Display().display(f"Report: {files[-1]}\n")
 
 
 def _unseen(records: Mapping[str, HostRecord]) -> list[str]:
-    return [
-        f"{host} could not be looked at ({record.status}): {record.reason}"
-        for host, record in records.items()
-        if record.status != "ok"
-    ]
+    """Who could not be looked at; what many hosts share is said once."""
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for host, record in records.items():
+        if record.status != "ok":
+            hosts.setdefault((record.status, record.reason), []).append(host)
+    return [f"{', '.join(who)} could not be looked at ({status}): {why}" for (status, why), who in hosts.items()]
+
+
+def _without_nginx(diagnosis: Diagnosis) -> list[str]:
+    """Hosts that were looked at and have none: right for those that run app servers only, else worth a line."""
+    return [name for name, host in diagnosis.hosts.items() if host["status"] == "ok" and not host["nginx"]]
 
 
 def _too_severe(diagnosis: Diagnosis, least: str) -> list[str]:

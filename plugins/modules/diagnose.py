@@ -27,10 +27,11 @@ options:
     required: true
   hosts:
     description:
-      - The hosts of this run. Observations of other hosts, left by an earlier run, are removed from the directory.
-      - By default every host that the directory holds an observation of.
+      - The hosts of this run. One that left no observation is taken for failed instead of being forgotten.
+      - By default the hosts that the directory holds an observation of.
     type: list
     elements: str
+    default: []
 seealso:
   - module: sre.bad_gateway.observe
   - module: sre.bad_gateway.report

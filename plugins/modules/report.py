@@ -36,10 +36,11 @@ options:
     default: audit
   hosts:
     description:
-      - The hosts of this run. Observations of other hosts, left by an earlier run, are removed from the directory.
-      - By default every host that the directory holds an observation of.
+      - The hosts of this run. One that left no observation is taken for failed instead of being forgotten.
+      - By default the hosts that the directory holds an observation of.
     type: list
     elements: str
+    default: []
   outcomes:
     description:
       - For each host, what became of its remediation, for the report to tell - C(changed), a list of what was changed

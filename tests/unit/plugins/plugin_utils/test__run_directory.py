@@ -34,11 +34,22 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def test_records_of_hosts_outside_the_run_are_forgotten(tmp_path: Path) -> None:
-    for host in ("web1", "web2", "gone"):
-        _run_directory.write_record(tmp_path, unreachable(host))
-    _run_directory.forget_others(tmp_path, ["web1", "web2"])
-    assert sorted(_run_directory.read_records(tmp_path)) == ["web1", "web2"]
+def test_a_new_run_knows_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    _run_directory.write_record(tmp_path, unreachable("gone"))
+    _run_directory.begin(tmp_path)
+    _run_directory.write_record(tmp_path, unreachable("web1"))
+    assert list(_run_directory.read_records(tmp_path)) == ["web1"]
+
+
+def test_a_host_that_left_no_record_failed_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    _run_directory.begin(tmp_path)
+    _run_directory.write_record(tmp_path, unreachable("web1"))
+    _run_directory.account_for(tmp_path, ["web1", "web2"])
+    records = _run_directory.read_records(tmp_path)
+    assert records["web1"] == unreachable("web1")
+    assert records["web2"].status == "failed"
+    assert "left no observation" in records["web2"].reason
+    assert _run_directory.run_id(records) == _run_directory.run_id(_run_directory.read_records(tmp_path))
 
 
 def test_a_run_is_named_by_its_records_alone() -> None:
@@ -90,6 +101,8 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunDirectoryError, match="bad_gateway_output_dir"):
         _run_directory.write_record(tmp_path / "file", unreachable("web1"))
+    with pytest.raises(RunDirectoryError, match="bad_gateway_output_dir"):
+        _run_directory.begin(tmp_path / "file")
 
 
 def test_the_bridge_names_every_part_of_an_observation() -> None:
