@@ -62,7 +62,8 @@ def unit_host(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def molecule(session: nox.Session) -> None:
     """Every Molecule scenario, on systemd hosts."""
-    doctor = subprocess.run([sys.executable, "tests/lab", "doctor"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "tests/lab", "doctor", "--install"]
+    doctor = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if doctor.returncode != 0:
         session.skip(" ".join(doctor.stdout.split()))
     for scenario in session.posargs or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")):

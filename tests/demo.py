@@ -26,8 +26,8 @@ OUTPUT = ROOT / "bad_gateway_report"
 
 WITHOUT_SYSTEMD = """\
 What this leaves out: without systemd no app can be started, enabled or supervised, so the site whose app is down
-stays down and the report says why; without root nginx's worker cannot be impersonated, and a changed file is tested
-where it lies instead of in a private mount namespace. See `python3 tests/lab doctor` for what systemd hosts need here."""
+stays down and the report says so; without root nginx's worker cannot be impersonated.
+`python3 tests/lab doctor` says what systemd hosts need here."""
 
 
 class DemoError(RuntimeError):
@@ -38,9 +38,7 @@ def main() -> int:
     """Run the demo, or take it down; 0 when everything went as announced."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--down", action="store_true", help="remove what the demo left running")
-    parser.add_argument(
-        "--embedded", action="store_true", help="use the embedded fleet, whatever could run here"
-    )
+    parser.add_argument("--embedded", action="store_true", help="use the embedded fleet, whatever could run here")
     arguments = parser.parse_args()
     try:
         if arguments.down:

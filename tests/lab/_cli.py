@@ -36,11 +36,13 @@ def _doctor_command(arguments: argparse.Namespace) -> int:
         problems = _doctor.judge(_doctor.gather_facts())
     for line in _doctor.advice(problems):
         print(f"lab: {line}")
-    return 1 if problems else _probe()
+    return 1 if problems else _probe(build=arguments.install)
 
 
-def _probe() -> int:
-    """What the facts promise is tried, with an image if there is one already."""
+def _probe(*, build: bool) -> int:
+    """What the facts promise is tried, if there is an image already or one may be built for it."""
+    if build:
+        _images.build("debian12")
     built = [image for image in _images.SUITES if _images.exists(image)]
     if not built:
         print("lab: this machine has what systemd containers need; no image is built yet, so none was tried")
@@ -124,7 +126,9 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     doctor = command("doctor", _doctor_command, "say whether systemd containers can run here, and what is missing")
-    doctor.add_argument("--install", action="store_true", help="install what is missing (as root)")
+    doctor.add_argument(
+        "--install", action="store_true", help="install what is missing (as root), build an image and try it"
+    )
     build = command("build", _build_command, "build the images that are not built yet")
     build.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(_images.SUITES)}; default: all")
     up = command("up", _up_command, "bring a fleet up; one of that name is replaced")

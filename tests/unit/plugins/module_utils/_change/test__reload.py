@@ -102,8 +102,8 @@ def test_a_unit_reloads_what_is_its_own(monkeypatch: pytest.MonkeyPatch, told: s
         return subprocess.CompletedProcess(args=words, returncode=0, stdout=told)
 
     monkeypatch.setattr(_reload, "_systemctl", systemctl)
-    monkeypatch.setattr(_reload.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(_reload.os, "kill", lambda *given: done.append(given))
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.kill", lambda *given: done.append(given))
     generations = iter([{8}, {8, 9}, {9}])
     monkeypatch.setattr(_reload, "workers", lambda _pid: next(generations))
     assert reload(Nginx(id="nginx", binary="nginx", config="/c", prefix="/", pid=7, unit="nginx.service"))

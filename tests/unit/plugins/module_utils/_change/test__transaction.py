@@ -154,7 +154,7 @@ def test_what_cannot_be_put_back_is_named(world: World, monkeypatch: pytest.Monk
 
 
 def test_one_change_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_transaction.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(_transaction, "_LOCK_PATIENCE", 0)
 
     def lock() -> AbstractContextManager[None]:

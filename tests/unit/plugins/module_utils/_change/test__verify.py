@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _verify
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._verify import Question, ask, question_for
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import parse_address
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import read_config
@@ -48,7 +47,7 @@ def test_without_listen_nginx_has_its_own_port(
 ) -> None:
     (tmp_path / "nginx.conf").write_text("http { server { location / { proxy_pass http://a; } } }")
     (one,) = passes(read_config("nginx.conf", prefix=str(tmp_path)))
-    monkeypatch.setattr(_verify.os, "geteuid", lambda: uid)
+    monkeypatch.setattr("os.geteuid", lambda: uid)
     question = question_for(one)
     assert question is not None
     assert question.address.key == f"tcp:127.0.0.1:{port}"

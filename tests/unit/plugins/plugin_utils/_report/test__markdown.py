@@ -27,7 +27,7 @@ class Loader(yaml.SafeLoader):
     """Reads playbooks as Ansible does."""
 
 
-Loader.add_constructor("!unsafe", lambda loader, node: Unsafe(loader.construct_scalar(node)))
+Loader.add_constructor("!unsafe", lambda loader, node: Unsafe(node.value))
 
 
 def playbooks(report: str) -> list[Any]:
