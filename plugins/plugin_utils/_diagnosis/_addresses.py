@@ -73,6 +73,11 @@ def is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
+def is_special_loopback(address: str) -> bool:
+    """A loopback address that nobody writes without a reason."""
+    return is_loopback(address) and _canonical(address) not in (*_LOCALHOST, "localhost")
+
+
 def _canonical(address: str) -> str:
     """One spelling for one address: no zone, no IPv4-mapped IPv6, no leading zeros."""
     try:

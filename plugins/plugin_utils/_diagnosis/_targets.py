@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Probe
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import (
@@ -17,6 +17,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     covers,
     host_and_port,
     is_loopback,
+    is_special_loopback,
     is_wildcard,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import (
@@ -40,6 +41,7 @@ class Candidate:
     key: str  # of the listener
     pass_to: str  # as nginx would write it
     proven: bool  # it answered the route's protocol when probed
+    distance: int  # from what is written: 0 the very address, 1 all addresses of the host, 2 another way to it
 
     @property
     def is_certain(self) -> bool:
@@ -52,7 +54,7 @@ def wrong_upstream_address(fleet: Fleet, remaining: Sequence[Failure]) -> list[E
     found = [
         (failure, place, candidates)
         for failure, place in _addresses_of_nobody(fleet, remaining)
-        if (candidates := list(_candidates(fleet, failure, place)))
+        if (candidates := _nearest(_candidates(fleet, failure, place)))
     ]
     # One app server is the right answer to one dead address, however many nginx ask for that, but not to two.
     claims = {
@@ -98,13 +100,34 @@ def _addresses_of_nobody(fleet: Fleet, remaining: Sequence[Failure]) -> list[Hit
     ]
 
 
+def _nearest(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """A port is mistaken more often than an address, and a monitoring agent listens on all addresses."""
+    found = list(candidates)
+    least = min((candidate.distance for candidate in found), default=0)
+    return [candidate for candidate in found if candidate.distance == least]
+
+
 def _candidates(fleet: Fleet, failure: Failure, place: Place) -> Iterator[Candidate]:
     for app in fleet.observations[place.host]["app_servers"]:
         for key in app["listens"]:
-            pass_to = _pass_to(failure, place, key)
+            pass_to, distance = _pass_to(failure, place, key), _distance(failure, key)
             proven = _is_proven(fleet, place.host, key, failure.endpoint["protocol"])
-            if pass_to is not None and proven is not None and not fleet.is_used(place.host, key):
-                yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven)
+            if pass_to is None or proven is None or distance is None or fleet.is_used(place.host, key):
+                continue
+            yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven, distance=distance)
+
+
+def _distance(failure: Failure, key: str) -> int | None:
+    """How far a listener is from what is written. Who writes 127.77.0.1 means that address; 127.0.0.1 is this host."""
+    addresses = failure.endpoint["addresses"]
+    if key.startswith("unix:"):
+        return 2 if addresses else 0
+    listening = host_and_port(key)[0]
+    if listening in addresses:
+        return 0
+    if any(covers(listening, address) for address in addresses):
+        return 1
+    return None if any(is_special_loopback(address) for address in addresses) else 2
 
 
 def _is_proven(fleet: Fleet, host: str, key: str, protocol: str) -> bool | None:

@@ -758,6 +758,35 @@ def test_what_is_undecided_is_left_to_whoever_decides() -> None:
     assert diagnosis.plans == {}
 
 
+NEARER = {
+    "the very address comes before all addresses": (["tcp:0.0.0.0:9100", RIGHT], "127.0.0.1:8000"),
+    "the very address comes before a socket": (["unix:/run/x.sock", RIGHT], "127.0.0.1:8000"),
+    "all addresses come before another one": (["tcp:[::1]:8005", "tcp:0.0.0.0:8000"], "127.0.0.1:8000"),
+    "a socket will do when there is nothing nearer": (["unix:/run/x.sock"], "unix:/run/x.sock"),
+}
+
+
+@pytest.mark.parametrize(("keys", "pass_to"), NEARER.values(), ids=NEARER.keys())
+def test_the_nearest_candidate_is_the_right_one(keys: list[str], pass_to: str) -> None:
+    apps = [app(key, unit=f"u{number}.service") for number, key in enumerate(keys)]
+    probes = [probe(WRONG, "refused"), probe(OTHER), *(probe(key) for key in keys)]
+    records = wrong_port(apps=[*apps, app(OTHER, unit="blog.service")], probes=probes)
+    (route,) = diagnose(fleet(records)).plans["web1"]["proxy_pass"]["proxy_pass_routes"]
+    assert route["pass_to"] == pass_to
+
+
+def test_who_writes_a_special_loopback_address_means_it() -> None:
+    wrong = "tcp:127.77.0.1:8001"
+    records = wrong_port(
+        instances=[nginx(route(wrong))],
+        endpoints=[endpoint(wrong, addresses=["127.77.0.1"])],
+        apps=[app("tcp:127.77.0.2:8000")],
+        probes=[probe(wrong, "refused"), probe("tcp:127.77.0.2:8000")],
+    )
+    (finding,) = diagnose(fleet(records)).findings
+    assert (finding.cause, finding.fix) == ("wrong_upstream_address", None)
+
+
 def test_several_stopped_units_are_candidates() -> None:
     apps = [stopped_app(WIDE), stopped_app(WIDE, unit="old.service")]
     records = [remote_nginx(), stopped_remote_app(apps=apps, units=[stopped(), stopped("old.service")])]
