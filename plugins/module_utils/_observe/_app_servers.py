@@ -15,14 +15,17 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
     ProcessTable,
     environment_of,
+    in_container,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
@@ -439,15 +442,22 @@ def _unit_start(facts: UnitFacts) -> Start:
     )
 
 
+def _surroundings(pid: int, proc: Path) -> tuple[dict[str, str], str]:
+    return environment_of(pid, proc=proc), os.readlink(proc / str(pid) / "cwd")
+
+
 def _process_start(process: Process, *, table: ProcessTable, notes: Notes) -> Start:
-    directory: Path | None = None
-    environment: dict[str, str] = {}
+    argv = _program_words(process.argv)
+    look = partial(_surroundings, process.pid, table.proc)
     try:
-        environment = environment_of(process.pid, proc=table.proc)
-        directory = Path(os.readlink(table.proc / str(process.pid) / "cwd"))
+        try:
+            environment, directory = look()
+        except PermissionError:
+            environment, directory = as_user(process.uid, process.gid, look)
     except OSError as error:
         notes.miss("environment and working directory of other users' app servers", error)
-    return Start(argv=_program_words(process.argv), environment=environment, directory=directory, source="command line")
+        return Start(argv=argv, environment={}, directory=None, source="command line")
+    return Start(argv=argv, environment=environment, directory=Path(directory), source="command line")
 
 
 def _for_requests(key: EndpointKey) -> bool:
@@ -539,6 +549,9 @@ def _without_unit(*, table: ProcessTable, listeners: Sequence[Listener], notes: 
     for root in _roots(candidates):
         pids = _family(root, table=table)
         listens = [listener_key(one) for one in listeners if one["pid"] in pids]
+        if not listens and in_container(root.pid, proc=table.proc):
+            notes.miss("app servers in containers", "they have a network of their own")
+            continue
         kind = kind_of(root.argv) or "other"
         titled = any(title.match(root.argv[0]) for _kind, title in _TITLES)  # the arguments are gone
         start = None if titled else _process_start(root, table=table, notes=notes)

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage, ConfigTest
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
+    Process,
+    ProcessTable,
+    in_container,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import SEARCH_PATH, Notes, run
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
 
@@ -174,11 +178,11 @@ def _working_directory(pid: int, *, proc: Path) -> str:
 
 
 def _other_root(pid: int, *, proc: Path) -> bool:
-    """Whether a process sees another root file system: a container's nginx. Not known counts as the same."""
+    """Whether a process sees another root file system: a container's nginx."""
     try:
         return not (proc / str(pid) / "root").samefile("/")
     except OSError:
-        return False
+        return in_container(pid, proc=proc)
 
 
 def _user_name(uid: int) -> str:

@@ -28,6 +28,7 @@ class Process:
     argv: tuple[str, ...]
     exe: str  # "" when it may not be read; ends in " (deleted)" when the file was replaced
     uid: int
+    gid: int
     started: float  # seconds since the epoch
     unit: str | None  # the system manager's unit, from the cgroup
 
@@ -125,13 +126,15 @@ def _read_process(pid: int, *, proc: Path, root: str, booted: float, tick: int) 
     stat = parse_stat(_text(f"{directory}/stat"))
     if stat.flags & _KERNEL_THREAD or stat.state in "ZX":
         return None
+    owner = os.stat(directory)  # noqa: PTH116
     return Process(
         pid=pid,
         parent=stat.parent,
         name=stat.name,
         argv=tuple(_text(f"{directory}/cmdline").rstrip("\0").split("\0")),
         exe=_exe(directory),
-        uid=os.stat(directory).st_uid,  # noqa: PTH116
+        uid=owner.st_uid,
+        gid=owner.st_gid,
         started=booted + stat.start_ticks / tick,
         unit=unit_of(cgroup_path(_text(f"{directory}/cgroup")), root=root),
     )
@@ -163,6 +166,19 @@ def environment_of(pid: int, *, proc: Path = _PROC) -> dict[str, str]:
     """The environment that a process started with; raises OSError when it may not be read."""
     text = _text(f"{proc}/{pid}/environ")
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
+
+def _pid_depth(pid: int | str, *, proc: Path) -> int:
+    status = _text(f"{proc}/{pid}/status")
+    return next((len(line.split()) for line in status.splitlines() if line.startswith("NSpid:")), 0)
+
+
+def in_container(pid: int, *, proc: Path = _PROC) -> bool:
+    """Whether a process has pids of its own; unlike its other namespaces everybody may see that."""
+    try:
+        return _pid_depth(pid, proc=proc) > _pid_depth("self", proc=proc)
+    except OSError:
+        return False
 
 
 def namespace_of(pid: int | str, kind: str, *, proc: Path = _PROC) -> str:

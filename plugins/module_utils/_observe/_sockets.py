@@ -6,18 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener, SocketFile
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
@@ -102,28 +105,47 @@ def _socket_inodes(directory: Path) -> Iterator[int]:
             yield int(target[8:-1])
 
 
-def find_owners(inodes: set[int], *, table: ProcessTable, notes: Notes) -> dict[int, int]:
-    """inode -> lowest pid that holds the socket.
-
-    PID 1 comes last: it keeps the sockets that it hands to socket-activated services.
-    The walk ends when all are found, which on most hosts is long before the last process.
-    """
-    owners: dict[int, int] = {}
-    denied: OSError | None = None
-    for pid in sorted(table.processes, key=lambda pid: (pid == 1, pid)):
-        if len(owners) == len(inodes):
-            break
+def _held(pids: Iterable[int], *, inodes: set[int], proc: Path) -> tuple[list[tuple[int, int]], list[int]]:
+    """((inode, pid) of the sockets in `inodes` that these processes hold, pids that may not be looked into)."""
+    held: list[tuple[int, int]] = []
+    denied: list[int] = []
+    for pid in pids:
         try:
-            held = inodes.intersection(_socket_inodes(table.proc / str(pid) / "fd"))
+            held += [(inode, pid) for inode in inodes.intersection(_socket_inodes(proc / str(pid) / "fd"))]
         except (FileNotFoundError, ProcessLookupError):
-            continue
-        except OSError as error:
-            denied = error
-            continue
-        for inode in held:
-            owners.setdefault(inode, pid)
+            continue  # it ended while we looked
+        except OSError:
+            denied.append(pid)
+    return held, denied
+
+
+def _held_by_others(pids: Sequence[int], *, inodes: set[int], table: ProcessTable) -> list[tuple[int, int]]:
+    """The same through the eyes of the processes' own users, for a root that may not look into them."""
+    by_user: dict[tuple[int, int], list[int]] = {}
+    for pid in pids:
+        process = table.processes[pid]
+        by_user.setdefault((process.uid, process.gid), []).append(pid)
+    held: list[tuple[int, int]] = []
+    for (uid, gid), own in by_user.items():
+        with contextlib.suppress(OSError):  # what stays without an owner is said once, for all
+            held += as_user(uid, gid, partial(_held, own, inodes=inodes, proc=table.proc))[0]
+    return held
+
+
+def find_owners(inodes: set[int], *, table: ProcessTable, notes: Notes) -> dict[int, int]:
+    """inode -> lowest pid that holds the socket; PID 1 only where no other does.
+
+    It keeps the sockets that it hands to socket-activated services.
+    """
+    held, denied = _held(table.processes, inodes=inodes, proc=table.proc)
+    if denied and os.geteuid() == 0:
+        held += _held_by_others(denied, inodes=inodes, table=table)
+    owners: dict[int, int] = {}
+    for inode, pid in sorted(held, key=lambda one: (one[1] == 1, one[1])):
+        owners.setdefault(inode, pid)
     if denied and len(owners) < len(inodes):
-        notes.miss(f"owners of {len(inodes) - len(owners)} listening sockets (/proc/PID/fd)", denied)
+        why = "other users' processes may not be looked into (/proc/PID/fd)"
+        notes.miss(f"owners of {len(inodes) - len(owners)} listening sockets", why)
     return owners
 
 

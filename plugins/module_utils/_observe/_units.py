@@ -41,8 +41,10 @@ _UNIT_DIRECTORIES = tuple(
     )
 )
 _PROGRAMS = re.compile(
-    rb"^[ \t]*ExecStart[ \t]*=(?:[^\n]*[\s/@:+!'\"-])?(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|"
-    rb"hypercorn|daphne|granian|waitress|puma|unicorn|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm)[\w.-]*(?=[\s'\";]|$)",
+    rb"^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
+    rb"(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|hypercorn|daphne|granian|waitress-serve|puma|unicorn"
+    rb"|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm)"
+    rb"(?:-debug|-core|[-_.]?(?:python)?\d[\d.]*)?(?=[\s'\";]|$)",
     re.MULTILINE,
 )
 _SECONDS = 10
@@ -124,7 +126,8 @@ _OF_SERVICES = frozenset(
         "TasksMax",
     ]
 )
-_OF_SOCKETS = frozenset({"Listen"})
+# Lists that systemctl prints a line per entry of, so none when there is none.
+_ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen"})
 
 #: What app servers read of their environment; everything else stays on the host.
 _ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
@@ -289,9 +292,7 @@ def _expected(name: str) -> set[str]:
     expected = set(_TYPED + _RAW)
     if not name.endswith(".service"):
         expected -= _OF_SERVICES
-    if not name.endswith(".socket"):
-        expected -= _OF_SOCKETS
-    return expected
+    return expected - _ONLY_WHEN_SET
 
 
 def _say_absent(blocks: list[dict[str, str]], *, notes: Notes) -> None:

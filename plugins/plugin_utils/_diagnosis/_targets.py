@@ -125,9 +125,9 @@ def _distance(failure: Failure, key: str) -> int | None:
     listening = host_and_port(key)[0]
     if listening in addresses:
         return 0
-    if any(covers(listening, address) for address in addresses):
-        return 1
-    return None if any(is_special_loopback(address) for address in addresses) else 2
+    if any(is_special_loopback(address) for address in addresses):
+        return None
+    return 1 if any(covers(listening, address) for address in addresses) else 2
 
 
 def _is_proven(fleet: Fleet, host: str, key: str, protocol: str) -> bool | None:

@@ -41,7 +41,9 @@ def _widths(findings: Sequence[Finding]) -> list[int]:
 def _cells(finding: Finding) -> list[list[str]]:
     """Each cell as its paragraphs."""
     # What is about no single endpoint is shown by its evidence: the file and line that nginx refuses, for example.
-    about = [finding.endpoint] if finding.endpoint else [f"{each.text} ({each.source})" for each in finding.evidence[:1]]
+    about = (
+        [finding.endpoint] if finding.endpoint else [f"{each.text} ({each.source})" for each in finding.evidence[:1]]
+    )
     what = [TITLES[finding.cause], finding.cause, *about, *_routes(finding.routes)]
     return [[finding.severity], [finding.host], what, _fix(finding)]
 

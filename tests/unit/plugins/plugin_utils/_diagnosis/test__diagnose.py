@@ -775,13 +775,14 @@ def test_the_nearest_candidate_is_the_right_one(keys: list[str], pass_to: str) -
     assert route["pass_to"] == pass_to
 
 
-def test_who_writes_a_special_loopback_address_means_it() -> None:
+@pytest.mark.parametrize("key", ["tcp:127.77.0.2:8000", "tcp:0.0.0.0:8000"])
+def test_who_writes_a_special_loopback_address_means_it(key: str) -> None:
     wrong = "tcp:127.77.0.1:8001"
     records = wrong_port(
         instances=[nginx(route(wrong))],
         endpoints=[endpoint(wrong, addresses=["127.77.0.1"])],
-        apps=[app("tcp:127.77.0.2:8000")],
-        probes=[probe(wrong, "refused"), probe("tcp:127.77.0.2:8000")],
+        apps=[app(key)],
+        probes=[probe(wrong, "refused"), probe(key)],
     )
     (finding,) = diagnose(fleet(records)).findings
     assert (finding.cause, finding.fix) == ("wrong_upstream_address", None)
