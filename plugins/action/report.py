@@ -93,8 +93,16 @@ def _run(records: Mapping[str, HostRecord], outcomes: Mapping[str, Any], *, heal
 
 
 def _healed(before: Diagnosis | None, after: Diagnosis) -> tuple[Finding, ...]:
+    """What is not there any more, as far as every host that showed it could be looked at again."""
     left = {finding.id for finding in after.findings}
-    return tuple(finding for finding in before.findings if finding.id not in left) if before else ()
+    unseen = [name for name, host in after.hosts.items() if host["status"] != "ok"]
+    gone = [finding for finding in before.findings if finding.id not in left] if before else []
+    return tuple(finding for finding in gone if not any(_shown_by(finding, host) for host in unseen))
+
+
+def _shown_by(finding: Finding, host: str) -> bool:
+    sources = [each.source for each in finding.evidence]
+    return finding.host == host or any(source == host or source.startswith(f"{host}:") for source in sources)
 
 
 def _unhealed(before: Diagnosis | None, after: Diagnosis) -> list[str]:

@@ -66,7 +66,7 @@ def play(tmp_path: Path) -> Play:
         common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "audit_probe": "none"}
         inventory = tmp_path / "inventory.json"  # which is YAML too
         inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
-        command = [PROGRAMS / "ansible-playbook", "-i", inventory, f"sre.bad_gateway.{playbook}"]
+        command = [str(PROGRAMS / "ansible-playbook"), "-i", str(inventory), f"sre.bad_gateway.{playbook}"]
         command += ["-e", json.dumps({"bad_gateway_output_dir": str(run_dir)}), *arguments]
         done = subprocess.run(
             command,
