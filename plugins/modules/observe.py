@@ -24,21 +24,13 @@ description:
     and travels with the module.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
-  diff_mode:
-    support: none
-    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
-  idempotent:
-    support: full
-    description: When run twice in a row with the same arguments, the second invocation indicates no change.
+extends_documentation_fragment:
+  - sre.bad_gateway._attributes
+  - sre.bad_gateway._attributes.no_diff
+  - sre.bad_gateway._crossplane
 notes:
   - Without root the module sees less (other users' sockets and logs), probes as the user that runs it, and says so.
   - As every C(nginx -t) run by root does, the test creates log files that the configuration names and that are missing.
-requirements:
-  - crossplane on the controller
 options:
   nginx_config:
     description:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ReloadError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 _TIMEOUT = 30.0  # seconds until the new workers have to be there
 _PAUSE = 0.05
@@ -53,8 +54,8 @@ def workers(master: int) -> set[int]:
 def _signal(nginx: Nginx, pid: int) -> None:
     if nginx.unit is not None and _reloads(nginx.unit, pid):
         answer = _systemctl("reload", "--", nginx.unit)
-        if answer.returncode:
-            said = answer.stdout.strip() or f"exit code {answer.returncode}"
+        if answer.status:
+            said = answer.stderr.strip() or f"exit code {answer.status}"
             raise ReloadError(f"systemctl reload {nginx.unit}: {said}")
         return
     try:
@@ -71,13 +72,5 @@ def _reloads(unit: str, pid: int) -> bool:
     return f"MainPID={pid}" in told and "CanReload=yes" in told
 
 
-def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["systemctl", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+def _systemctl(*words: str) -> Ran:
+    return _systemd.run(["systemctl", *words])

@@ -54,8 +54,7 @@ class Address:
     def key(self) -> EndpointKey:
         if self.path is not None:
             return unix_key(self.path)
-        assert self.host is not None and self.port is not None
-        return tcp_key(self.host, self.port)
+        return tcp_key(self.host or "", self.port or 0)
 
 
 def tcp_key(host: str, port: int) -> EndpointKey:

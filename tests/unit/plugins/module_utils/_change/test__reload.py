@@ -17,6 +17,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _re
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ReloadError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload, workers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 # Stands for nginx's master: one child titled as a worker, another one after SIGHUP, and the old one goes.
 MASTER = """
@@ -97,9 +98,9 @@ UNITS = {
 def test_a_unit_reloads_what_is_its_own(monkeypatch: pytest.MonkeyPatch, told: str, by_unit: bool) -> None:
     done: list[tuple[object, ...]] = []
 
-    def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    def systemctl(*words: str) -> Ran:
         done.append(words[:1])
-        return subprocess.CompletedProcess(args=words, returncode=0, stdout=told)
+        return Ran(status=0, stdout=told, stderr="", why="")
 
     monkeypatch.setattr(_reload, "_systemctl", systemctl)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
