@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 SHELL := /bin/sh
-NOX := .venv/bin/nox --no-venv --non-interactive
+NOX := .venv/bin/nox --non-interactive
 HOSTS ?= 10
 
 .DEFAULT_GOAL := help

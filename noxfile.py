@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent
 WORK = ROOT / ".work"
 COLLECTION = Path("ansible_collections/sre/bad_gateway")
 
+nox.options.envdir = ".work/nox"
 nox.options.error_on_missing_interpreters = False
 
 
@@ -52,7 +53,7 @@ def unit(session: nox.Session) -> None:
     session.run("pytest", "--quiet", *session.posargs)
 
 
-@nox.session(python="3.8")
+@nox.session(python="3.8", venv_backend="venv")
 def unit_host(session: nox.Session) -> None:
     """Unit tests of the code that runs on managed hosts, with the oldest Python that it supports."""
     session.install("--quiet", "pytest", "hypothesis", "-r", "requirements.txt")
