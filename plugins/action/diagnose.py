@@ -41,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             account_for(run_dir, arguments["hosts"])
             records = read_records(run_dir)
         except (RunDirectoryError, ObservationError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
         diagnosis = diagnose(records)
         return {
             "changed": False,

@@ -59,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         try:
             return _report(arguments)
         except (RunDirectoryError, ObservationError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
 
 
 def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,9 @@ class Played:
     run_dir: Path
 
     def said(self, *parts: str) -> int:
-        """How many lines hold all these parts. Lines in which Ansible dumps a result are not for people."""
+        """How often the first part is said on a line with all others. Lines that dump a result are not for people."""
         lines = (line for line in self.output.splitlines() if not line.startswith("fatal:"))
-        return sum(all(part in line for part in parts) for line in lines)
+        return sum(line.count(parts[0]) for line in lines if all(part in line for part in parts))
 
     @property
     def hosts(self) -> dict[str, dict[str, Any]]:

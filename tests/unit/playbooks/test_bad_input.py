@@ -65,6 +65,14 @@ def test_an_interpreter_that_is_not_there(play: Play, good: dict[str, object], p
     assert played.statuses == {"bare": "failed", "web1": "ok"}
 
 
+def test_a_become_that_does_not_work(play: Play, good: dict[str, object]) -> None:
+    become = {"ansible_become": True, "ansible_become_user": "daemon", "ansible_become_exe": "/no/sudo"}
+    played = play("audit", {"web1": good, "web2": become})
+    assert played.code == 2
+    assert played.said("web2 could not be looked at", "/no/sudo") == 1
+    assert played.statuses == {"web1": "ok", "web2": "failed"}
+
+
 def test_what_many_hosts_share_is_said_once(play: Play, good: dict[str, object]) -> None:
     bare = {"ansible_python_interpreter": "/no/python"}
     played = play("audit", {"web1": good, "web2": bare, "web3": bare})

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,11 @@ def test_an_audit_heals_nothing() -> None:
 
 
 def test_a_finding_of_a_host_that_is_out_of_sight_was_not_healed() -> None:
-    assert healed(diagnosed(sick()), diagnosed(unreachable("web1"))) == []
+    before = diagnosed(sick())
+    assert healed(before, diagnosed(unreachable("web1"))) == []
+    (finding,) = before.findings
+    unfounded = replace(before, findings=(replace(finding, evidence=()),))
+    assert healed(unfounded, diagnosed(unreachable("web1"))) == []
 
 
 def test_a_finding_that_only_another_host_showed_was_not_healed_when_that_one_is_out_of_sight() -> None:
