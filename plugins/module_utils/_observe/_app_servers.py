@@ -328,7 +328,10 @@ def _uwsgi_ini(path: Path, *, notes: Notes) -> list[tuple[str, str]] | None:
 def uwsgi_binds(start: Start, *, notes: Notes) -> Binds:
     words = [word for word in start.argv[1:] if word not in _UWSGI_FLAGS]
     options = _options(words, _UWSGI_OPTIONS)
-    files = [value for name, value in options if name == "ini"] + [word for word in words if _is_ini(word, words)]
+    # A bare `app.ini` serves too; the value of --ini comes up in both lists.
+    files = [value for name, value in options if name == "ini"] + [
+        word for word in words if word.endswith(".ini") and not word.startswith("-")
+    ]
     binds = Binds(source=start.source)
     for name in dict.fromkeys(files):
         path = (start.directory or Path("/")) / name
@@ -350,11 +353,6 @@ def uwsgi_binds(start: Start, *, notes: Notes) -> Binds:
         binds.settings.setdefault("protocols", {})[key] = _UWSGI_PROTOCOLS.get(name, "uwsgi")
     binds.known = binds.known and bool(sockets)  # without any, a socket unit or an emperor's vassals have it
     return binds
-
-
-def _is_ini(word: str, words: Sequence[str]) -> bool:
-    """A bare `app.ini` argument; the value of --ini is found as an option."""
-    return word.endswith(".ini") and not word.startswith("-") and word in words
 
 
 # --- the others -----------------------------------------------------------------------------------------------------

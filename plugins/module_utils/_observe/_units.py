@@ -153,9 +153,6 @@ class Units:
     systemd: bool
     facts: tuple[UnitFacts, ...]
 
-    def get(self, name: str | None) -> UnitFacts | None:
-        return next((facts for facts in self.facts if facts.name == name), None)
-
 
 def _is_template(name: str) -> bool:
     return name.endswith("@.service")
