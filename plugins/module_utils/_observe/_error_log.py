@@ -42,7 +42,7 @@ _SERVER = re.compile(r", server: ([^,]*)")
 _ERRNO = re.compile(r"\((\d+): ")
 _PEER = re.compile(r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+\]|[^/:?]+)(?::(?P<port>\d+))?)")
 
-_CONNECT = r"^connect\(\)(?: to \S+)? failed \({errno}: .* while connecting to upstream"
+_CONNECT = r"^connect\(\)(?: to (?:unix:.+?|\S+))? failed \({errno}: .* while connecting to upstream"
 _TIMED_OUT = r"^upstream timed out \(110: .*?\) while {action}"
 _TLS = r"^SSL_do_handshake\(\) failed \(SSL: .*(?:{words}).* while SSL handshaking to upstream"
 _IN_BODY = r"(?:reading upstream|sending to client)"
@@ -134,7 +134,7 @@ _GRAMMAR = tuple(
         ("worker_connections", r"^\d+ worker_connections are not enough"),
         ("auth_request", r"^auth request unexpected status: \d+"),
         ("client_abort", r"client prematurely closed connection"),
-        ("temp_file", r"^(?:open|mkdir|pwrite|pread)\(\) \"[^\"]*_temp/[^\"]*\" failed \(\d+: "),
+        ("temp_file", r"^(?:open|mkdir|pwrite|pread)\(\) \"[^\"]*/\d{10}\" failed \(\d+: "),
     )
 )
 

@@ -33,10 +33,9 @@ _VERSION = re.compile(
 _CONFIGURE_OPTION = re.compile(r"--(?P<name>prefix|conf-path|error-log-path|user)=(?P<value>'[^']*'|\S+)")
 # `nginx: [emerg] ...` while the configuration is read; afterwards lines as in the error log it opened.
 _TEST_LINE = re.compile(
-    r"^(?:nginx:|\d{4}/\d\d/\d\d [\d:]{8}) \[(?P<level>\w+)\] (?:\d+#\d+: )?(?P<message>.*?)"
-    r"(?: in (?P<file>/[^\s:]+):(?P<line>\d+))?$",
-    re.MULTILINE,
+    r"^(?:nginx:|\d{4}/\d\d/\d\d [\d:]{8}) \[(?P<level>\w+)\] (?:\d+#\d+: )?(?P<message>.*)$", re.MULTILINE
 )
+_POSITION = re.compile(r"^(?P<message>.*) in (?P<file>/.+):(?P<line>\d+)$")
 _VERSION_SECONDS = 5
 _TEST_SECONDS = 10
 _CLOCK_TOLERANCE = 0.05  # start times come in ticks of 10 ms, file times do not
@@ -122,17 +121,16 @@ def parse_build(text: str) -> Build:
     )
 
 
+def _config_message(level: str, text: str) -> ConfigMessage:
+    place = _POSITION.match(text)
+    if place is None:
+        return ConfigMessage(level=level, message=text, file=None, line=None)
+    return ConfigMessage(level=level, message=place["message"], file=place["file"], line=int(place["line"]))
+
+
 def parse_test(text: str) -> list[ConfigMessage]:
     """The messages of `nginx -t`, as they stand on standard error."""
-    return [
-        ConfigMessage(
-            level=match["level"],
-            message=match["message"],
-            file=match["file"],
-            line=int(match["line"]) if match["line"] else None,
-        )
-        for match in _TEST_LINE.finditer(text)
-    ]
+    return [_config_message(match["level"], match["message"]) for match in _TEST_LINE.finditer(text)]
 
 
 def _absolute(path: str, *, base: str) -> str:
@@ -141,7 +139,7 @@ def _absolute(path: str, *, base: str) -> str:
 
 def _place(command: Command, build: Build) -> tuple[str, str]:
     """(prefix, main file), as ngx_process_options() finds them: -c counts from the prefix."""
-    prefix = _absolute(command.prefix or build.prefix, base=command.directory if command.prefix else "/")
+    prefix = _absolute(command.prefix or build.prefix, base=command.directory)
     return prefix, _absolute(command.config or build.config, base=prefix)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _STATUS = re.compile(rb"^HTTP/\d(?:\.\d)? (?P<code>\d{3})[^\r\n]*")
 _CGI_STATUS = re.compile(rb"^Status: ?(?P<code>\d{3})[^\r\n]*", re.MULTILINE | re.IGNORECASE)
+_FCGI_STATUS = re.compile(rb"Status: ?(?P<code>\d{3})[^\r\n]*", re.IGNORECASE)  # after a record's header
 _PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS port", b"speaking plain HTTP to an SSL-enabled server port")
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # and an empty SETTINGS frame
 _H2_SETTINGS = 4
@@ -120,7 +121,7 @@ def _read_cgi(data: bytes) -> Answer | None:
 
 def _read_fastcgi(data: bytes) -> Answer | None:
     if data[0] == 1 and len(data) >= 8 and data[1] in _FCGI_TYPES:
-        status = _CGI_STATUS.search(data)
+        status = _FCGI_STATUS.search(data)
         detail = status[0].decode("latin-1") if status else f"FastCGI {_FCGI_TYPES[data[1]]}"
         return Answer(outcome="answered", detail=detail, status=int(status["code"]) if status else None)
     return None

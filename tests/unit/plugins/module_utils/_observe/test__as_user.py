@@ -1,0 +1,37 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking as another user."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def _fail() -> None:
+    raise FileNotFoundError("gone")
+
+
+@only_root
+def test_the_look_is_taken_with_the_other_users_ids() -> None:
+    assert as_user(65534, 65533, lambda: [os.geteuid(), os.getegid(), os.getgroups()]) == [65534, 65533, []]
+    assert os.geteuid() == 0
+
+
+@only_root
+def test_a_look_that_fails_is_an_error() -> None:
+    with pytest.raises(PermissionError, match="not permitted as user 65534 either"):
+        as_user(65534, 65534, _fail)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root is permitted")
+def test_who_may_not_become_another_user_gets_an_error() -> None:
+    with pytest.raises(PermissionError):
+        as_user(0, 0, lambda: "seen")

@@ -1,0 +1,172 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `systemctl show` prints, recorded on several versions, and which units are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import (
+    find_candidates,
+    parse_environment,
+    parse_environment_file,
+    parse_exec,
+    parse_show,
+    typed,
+)
+
+SYSTEMD_252 = """\
+Restart=always
+MainPID=36
+Result=success
+NRestarts=0
+ExecMainStatus=0
+ExecStart={ path=/usr/bin/gunicorn ; argv[]=/usr/bin/gunicorn --bind 127.0.0.1:8000 --workers 2 wsgi:application ; \
+ignore_errors=no ; start_time=[Sat 2026-11-21 04:59:08 UTC] ; stop_time=[n/a] ; pid=36 ; code=(null) ; status=0/0 }
+Environment=
+WorkingDirectory=/srv/app
+User=app
+Id=shop.service
+TriggeredBy=
+LoadState=loaded
+ActiveState=active
+SubState=running
+FragmentPath=/etc/systemd/system/shop.service
+DropInPaths=
+UnitFileState=enabled
+NeedDaemonReload=no
+
+Restart=no
+MainPID=0
+Result=success
+NRestarts=0
+ExecMainStatus=0
+Environment=
+WorkingDirectory=
+User=
+Id=nothere.service
+TriggeredBy=
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+FragmentPath=
+DropInPaths=
+UnitFileState=
+NeedDaemonReload=no
+"""
+SYSTEMD_257 = """\
+Listen=/run/dbus/system_bus_socket (Stream)
+Result=success
+Environment=
+WorkingDirectory=
+User=
+Id=dbus.socket
+TriggeredBy=
+LoadState=loaded
+ActiveState=active
+SubState=running
+FragmentPath=/usr/lib/systemd/system/dbus.socket
+DropInPaths=
+UnitFileState=static
+NeedDaemonReload=no
+"""
+NGINX_EXEC = (
+    "{ path=/usr/sbin/nginx ; argv[]=/usr/sbin/nginx -g daemon on; master_process on; ; ignore_errors=no ; "
+    "start_time=[Sat 2026-11-21 04:59:09 UTC] ; stop_time=[n/a] ; pid=40 ; code=exited ; status=0 }"
+)
+
+
+def test_a_running_and_a_missing_unit_of_systemd_252() -> None:
+    shop, nothere = parse_show(SYSTEMD_252)
+    argv = parse_exec(shop["ExecStart"])
+    unit = typed(shop, environment={"PORT": "1", "SECRET_KEY": "x", "LANG": "C"}, argv=argv)
+    assert unit["exec_start"] == ["/usr/bin/gunicorn", "--bind", "127.0.0.1:8000", "--workers", "2", "wsgi:application"]
+    assert (unit["name"], unit["restart"], unit["main_pid"], unit["active_state"]) == (
+        "shop.service",
+        "always",
+        36,
+        "active",
+    )
+    assert unit["environment"] == {"PORT": "1"}
+    assert (unit["working_directory"], unit["user"], unit["drop_ins"]) == ("/srv/app", "app", [])
+    missing = typed(nothere, environment={}, argv=())
+    assert (missing["load_state"], missing["exec_start"]) == ("not-found", [])
+
+
+def test_a_socket_of_systemd_257() -> None:
+    (block,) = parse_show(SYSTEMD_257)
+    assert typed(block, environment={}, argv=())["raw"] == {"Listen": "/run/dbus/system_bus_socket (Stream)"}
+
+
+@pytest.mark.parametrize(
+    ("text", "argv"),
+    [
+        pytest.param("", (), id="none"),
+        pytest.param(NGINX_EXEC, ("/usr/sbin/nginx", "-g", "daemon", "on;", "master_process", "on;"), id="semicolons"),
+        pytest.param(
+            NGINX_EXEC + "\n" + "{ path=/bin/b ; argv[]=/bin/b x ; ignore_errors=no ; }",
+            ("/bin/b", "x"),
+            id="last of several",
+        ),
+    ],
+)
+def test_exec_start(text: str, argv: tuple[str, ...]) -> None:
+    assert parse_exec(text) == argv
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("PORT=8000 NODE_ENV=production", {"PORT": "8000", "NODE_ENV": "production"}),
+        ('"GUNICORN_CMD_ARGS=--bind=:9000 -w 3" A=b=c', {"GUNICORN_CMD_ARGS": "--bind=:9000 -w 3", "A": "b=c"}),
+        ("", {}),
+    ],
+)
+def test_environment(text: str, environment: dict[str, str]) -> None:
+    assert parse_environment(text) == environment
+
+
+def test_environment_file() -> None:
+    text = '# comment\n; comment\nPORT=8000\nNAME="a b"\n EMPTY=\nno assignment\nLONG=a\\\nb\n'
+    assert parse_environment_file(text) == {"PORT": "8000", "NAME": "a b", "EMPTY": "", "LONG": "ab"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ExecStart=/usr/sbin/nginx -g 'daemon on;'", True),
+        ("ExecStart=-/usr/bin/gunicorn3 app:app", True),
+        ("ExecStart=/srv/venv/bin/python -m gunicorn app:app", True),
+        ("ExecStart=/srv/venv/bin/python \\\n  /srv/venv/bin/uvicorn app:app", True),
+        ("ExecStart=/bin/sh -c 'exec gunicorn app:app'", True),
+        ("ExecStart=/usr/sbin/php-fpm8.2 --nodaemonize", True),
+        ("ExecStart=/usr/bin/uwsgi_python3 --ini x.ini", True),
+        ("ExecStart=/usr/bin/node server.js", True),
+        ("ExecStart=/usr/bin/node_exporter", False),
+        ("ExecStart=/bin/kmod static-nodes --output=/run/tmpfiles.d/static-nodes.conf", False),
+        ("#ExecStart=/usr/sbin/nginx", False),
+        ("ExecStartPre=/usr/sbin/nginx -t", False),
+        ("ExecStart=/usr/sbin/sshd -D", False),
+    ],
+)
+def test_which_units_are_asked_for(tmp_path: Path, text: str, found: bool) -> None:
+    (tmp_path / "x.service").write_text(f"[Service]\n{text}\n")
+    assert find_candidates(notes=Notes(), directories=[tmp_path]) == ({"x.service"} if found else set())
+
+
+def test_drop_ins_count_and_templates_count_as_their_enabled_instances(tmp_path: Path) -> None:
+    (tmp_path / "wrapped.service").write_text("[Service]\nExecStart=/srv/run\n")
+    (tmp_path / "wrapped.service.d").mkdir()
+    (tmp_path / "wrapped.service.d" / "x.conf").write_text("[Service]\nExecStart=\nExecStart=/usr/bin/uwsgi x.ini\n")
+    (tmp_path / "app@.service").write_text("[Service]\nExecStart=/usr/bin/gunicorn %i\n")
+    (tmp_path / "multi-user.target.wants").mkdir()
+    (tmp_path / "multi-user.target.wants" / "app@blue.service").symlink_to(tmp_path / "app@.service")
+    assert find_candidates(notes=Notes(), directories=[tmp_path, tmp_path / "absent"]) == {
+        "wrapped.service",
+        "app@blue.service",
+    }
