@@ -21,8 +21,13 @@ def _fail() -> None:
 
 @only_root
 def test_the_look_is_taken_with_the_other_users_ids() -> None:
-    assert as_user(65534, 65533, lambda: [os.geteuid(), os.getegid(), os.getgroups()]) == [65534, 65533, []]
-    assert os.geteuid() == 0
+    groups = os.getgroups()
+    os.setgroups([4])
+    try:
+        assert as_user(65534, 65533, lambda: [os.geteuid(), os.getegid(), os.getgroups()]) == [65534, 65533, []]
+        assert (os.geteuid(), os.getgroups()) == (0, [4])
+    finally:
+        os.setgroups(groups)
 
 
 @only_root

@@ -12,10 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import read_processes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
+    Process,
+    ProcessTable,
+    read_processes,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import (
     Socket,
+    find_owners,
     missing_parent,
     parse_tcp,
     parse_unix,
@@ -94,6 +99,19 @@ def test_a_listener_whose_file_was_deleted_says_so(tmp_path: Path) -> None:
         listeners = read_listeners(table=read_processes(notes=Notes()), notes=Notes())
     found = [listener for listener in listeners if listener["address"] == str(path)]
     assert [listener["file_exists"] for listener in found] == [False]
+
+
+def test_the_master_owns_a_socket_and_pid_1_only_what_nobody_else_holds(tmp_path: Path) -> None:
+    held = {1: (55, 56), 9: (), 10: (55,), 20: (55,)}
+    for pid, inodes in held.items():
+        (tmp_path / str(pid) / "fd").mkdir(parents=True)
+        for inode in inodes:
+            (tmp_path / str(pid) / "fd" / str(inode)).symlink_to(f"socket:[{inode}]")
+    processes = {
+        pid: Process(pid=pid, parent=0, name="", argv=(), exe="", uid=0, gid=0, started=0.0, unit=None) for pid in held
+    }
+    table = ProcessTable(processes=processes, proc=tmp_path)
+    assert find_owners({55, 56, 57}, table=table, notes=Notes()) == {55: 10, 56: 1}
 
 
 @pytest.mark.parametrize(("path", "missing"), [("a/b/c.sock", "a"), ("x.sock", None)])
