@@ -60,7 +60,11 @@ def play(tmp_path: Path) -> Play:
     """Plays a playbook of the collection on `hosts`, each given by its variables."""
 
     def run(
-        playbook: str, hosts: Hosts, *arguments: str, run_dir: Path | None = None, environment: Mapping[str, str] = {}
+        playbook: str,
+        hosts: Hosts,
+        *arguments: str,
+        run_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Played:
         run_dir = run_dir or tmp_path / "run"
         common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "audit_probe": "none"}
@@ -71,7 +75,7 @@ def play(tmp_path: Path) -> Play:
         done = subprocess.run(
             command,
             cwd=tmp_path,
-            env={**_environment(tmp_path), **environment},
+            env={**_environment(tmp_path), **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
