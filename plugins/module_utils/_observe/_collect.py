@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,11 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable, read_processes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
+    ProcessTable,
+    namespace_of,
+    read_processes,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import (
     read_listeners,
@@ -218,12 +223,24 @@ def _error_log_settings(nginxes: Iterable[_Nginx]) -> list[ErrorLogSetting]:
     return [setting for nginx in nginxes for setting in nginx.shown["error_logs"]]
 
 
+def _say_unread_listeners(nginx: NginxInstance, *, notes: Notes) -> None:
+    """Listeners are read from our own network namespace; an nginx in another one meets others."""
+    if nginx["pid"] is None:
+        return
+    with contextlib.suppress(OSError):  # that it may not be seen is said with the probes
+        if namespace_of(nginx["pid"], "net") != namespace_of("self", "net"):
+            notes.miss(
+                f"listening sockets in the network namespace of {nginx['id']}", "only this process's own is read"
+            )
+
+
 def _read_nginxes(*, table: ProcessTable, units: Units, options: ObserveOptions, notes: Notes) -> list[_Nginx]:
     found = _instances.find_instances(table=table, units=units, config=options.nginx_config, notes=notes)
     nginxes = [_read_instance(instance, several=len(found) > 1) for instance in found]
     for shown in (nginx.shown for nginx in nginxes):
         if not shown["test"]["ran"]:
             notes.miss(f"nginx -t of {shown['config']}", shown["test"]["why"])
+        _say_unread_listeners(shown, notes=notes)
     return nginxes
 
 
