@@ -92,7 +92,7 @@ def main() -> None:
     """Bring hosts up, measure, take them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, default=10, help="number of hosts (default 10)")
-    parser.add_argument("--rounds", type=int, default=3, help="counted runs of each command (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="counted runs of each command (default 5)")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     specs = [HostSpec(f"bench{n:02}", roles=("nginx", "gunicorn_tcp")) for n in range(1, arguments.hosts + 1)]
