@@ -64,7 +64,11 @@ def _lab_can_run() -> bool:
 
 def _show(name: str) -> None:
     fleet = declared_fleet(name)
-    _say("Bringing a broken fleet up (the first time its images are built, which takes a while)")
+    kinds = {
+        "demo": "systemd hosts; the first time their images are built, which takes a while",
+        "embedded": "embedded",
+    }
+    _say(f"Bringing a broken fleet up ({kinds[name]})")
     fleet.down()
     fleet.up()
 
