@@ -65,7 +65,7 @@ def _lab_can_run() -> bool:
 def _show(name: str) -> None:
     fleet = declared_fleet(name)
     kinds = {
-        "demo": "systemd hosts; the first time their images are built, which takes a while",
+        "demo": "systemd hosts; the first time their images are built",
         "embedded": "embedded",
     }
     _say(f"Bringing a broken fleet up ({kinds[name]})")
