@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import REQUESTS, EmbeddedFleet, Fleet, LabError, declared_fleet
+from lab import REQUESTS, EmbeddedFleet, Fleet, LabError, declared_fleet, gather_facts, judge
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
@@ -52,8 +52,9 @@ def main() -> int:
 
 
 def _down() -> None:
-    for name in REQUESTS:
-        declared_fleet(name).down()
+    declared_fleet("embedded").down()
+    if not judge(gather_facts()):  # else there was never a systemd host here
+        declared_fleet("demo").down()
     _say("The demo's fleets are gone. Images stay cached; `make clean` removes them too.")
 
 
