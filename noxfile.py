@@ -113,7 +113,9 @@ def _search_path() -> str:
     """Tools of .venv first; pythons of pyenv themselves instead of its shims, which are there but may refuse to run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     here = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != pyenv / "shims"]
-    versions = sorted(str(path) for path in pyenv.glob("versions/3.*/bin"))
+    versions = (
+        sorted(str(path) for path in pyenv.glob("versions/3.*/bin")) if os.access(pyenv, os.R_OK | os.X_OK) else []
+    )
     return os.pathsep.join([str(Path(sys.executable).parent), *here, *versions])
 
 
