@@ -11,7 +11,7 @@ whole config files left out before it leaves the host.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Dict, List, TypedDict
 
 SCHEMA_VERSION = 1
 
@@ -39,6 +39,7 @@ class HostInfo(TypedDict):
     addresses: list[str]  # every address of every interface, loopback included, without prefix length
     boot_id: str  # /proc/sys/kernel/random/boot_id; "" when unreadable. Equal on hosts that share one kernel.
     network_namespace: str  # "net:[4026531840]" of the module; "" when unreadable
+    local_time: str  # "2026/11/21 03:50:01" when it was looked at, as nginx's logs print it
     python: str  # "3.11.2"
     uid: int  # effective user that looked
     systemd: bool  # PID 1 of this host is a systemd that answers
@@ -70,6 +71,24 @@ class Route(TypedDict):
     upstream: str | None  # name of the upstream block it goes through
     endpoints: list[EndpointKey]  # empty when the target holds variables or cannot be read as an address
     variables: bool  # the target holds nginx variables
+    settings: int  # which of the instance's `route_settings` is in force here
+    file: str
+    line: int
+
+
+#: Directives in force with their arguments, by name, in the file's order: {"proxy_set_header": [["Host", "$host"]]}.
+#: Inheritance is resolved as nginx does it; what is left at its default is absent.
+Settings = Dict[str, List[List[str]]]
+
+
+class ConfigStatus(TypedDict):
+    """A place in the config that makes or maps one of the statuses 500 to 504 itself."""
+
+    status: int
+    directive: str  # return | error_page | proxy_cache_valid | proxy_intercept_errors ...
+    arguments: list[str]
+    server_names: list[str]
+    location: str  # "" at the level of a server or above
     file: str
     line: int
 
@@ -115,6 +134,14 @@ class ErrorLogSetting(TypedDict):
     line: int  # 0 when it is the compiled-in default
 
 
+class AccessLogSetting(TypedDict):
+    destination: str  # absolute path, "syslog:..." or "off"
+    format: str  # the whole log_format text, "$remote_addr - ..."; that of "combined" when none is named
+    server_names: list[str]  # of the servers that write there; empty when all do
+    file: str
+    line: int  # 0 when it is the compiled-in default
+
+
 class NginxInstance(TypedDict):
     """One nginx: a running master process, or a unit or config file that should have one."""
 
@@ -135,6 +162,12 @@ class NginxInstance(TypedDict):
     routes: list[Route]
     upstreams: list[Upstream]
     error_logs: list[ErrorLogSetting]
+    access_logs: list[AccessLogSetting]
+    settings: Settings  # of the levels main, events and http: worker_connections, resolver ...
+    route_settings: list[Settings]  # each once; a route names its own by index
+    statuses: list[ConfigStatus]
+    open_files_limit: int | None  # soft limit of a worker, None when it does not run or cannot be seen
+    open_files: int | None  # the most that any worker holds now
     runs_as_configured: bool | None  # False: a config file is newer than the workers; None: not known
 
 
@@ -150,6 +183,7 @@ class Listener(TypedDict):
     unit: str | None
     backlog: int | None  # the limit
     queued: int | None  # connections waiting now
+    network_namespace: str  # "net:[4026531840]" where it listens, "" when it is that of the host or not known
     file_exists: bool | None  # unix only: something is at that path, seen from the host's root
     file_mode: str | None  # unix only: "0660"
     file_owner: str | None  # unix only: "www-data:www-data"
@@ -165,6 +199,8 @@ class SocketFile(TypedDict):
     mode: str | None
     owner: str | None
     missing_parent: str | None  # topmost directory on the way that does not exist
+    denied_at: str | None  # first path on the way, itself last, that the nginx worker may not pass or write to
+    seen_by: list[str]  # units in whose private mount namespace a file is at that path, though not at the host's own
 
 
 class Unit(TypedDict):
@@ -206,6 +242,23 @@ class AppServer(TypedDict):
     binds_from: str  # "ExecStart", "GUNICORN_CMD_ARGS", "/srv/app/gunicorn.conf.py", "default", ...
     listens: list[EndpointKey]  # where its processes do listen now
     settings: dict[str, Any]  # kind's own: {"workers": 3, "worker_class": "sync"}; only what was read
+    settings_from: dict[str, str]  # where each of them is set, as in `binds_from`; "default" is the kind's own
+    settings_known: bool  # False: not all could be read, and `missed` says why
+    version: str  # of the app server, "" when it could not be told without running it
+    capacity: AppCapacity
+
+
+class AppCapacity(TypedDict):
+    """What an app server has to work with, measured. None: could not be read, or it does not run."""
+
+    workers_running: int | None  # processes below the master
+    cpus: float | None  # CPUs left by the cgroups' quotas and by affinity
+    memory_limit: int | None  # bytes, the tightest of the cgroups on the way up; None also when there is no limit
+    memory_current: int | None  # bytes of its cgroup
+    memory_per_worker: int | None  # bytes, mean of the workers: proportional (PSS), else resident
+    oom_kills: int | None  # of its cgroup since it was made
+    open_files_limit: int | None  # soft limit of the master
+    open_files: int | None  # the most that one of its processes holds
 
 
 class Probe(TypedDict):
@@ -239,6 +292,8 @@ class ErrorLogEvent(TypedDict):
     first: str  # "2026/11/21 03:50:01", the host's local time as nginx prints it
     last: str
     sample: str  # one whole line, credentials and query string redacted
+    details: dict[str, int]  # what the signature's own group tells, with the lines of each; at most 8
+    subrequests: int  # lines that carry a 'subrequest:' field
     per_minute: dict[str, int]  # "2026/11/21 03:50" -> lines
 
 
@@ -249,10 +304,152 @@ class ErrorLog(TypedDict):
     why: str  # why not; "" when available
     size: int  # bytes of the file
     bytes_read: int
+    files_read: list[str]  # the log itself and what was rotated away from it, newest first
     since: str | None  # time of the oldest line that was read
     lines: int
     unclassified: int  # lines about an upstream that no signature matches
     events: list[ErrorLogEvent]
+
+
+class AccessLogEvent(TypedDict):
+    """Requests that ended alike, folded. Only those that ended with 499, 009 or 500 and above, or after a retry."""
+
+    status: int
+    upstream_status: str | None  # "502, 200" as logged; None where the format has none
+    upstream: str | None  # $upstream_addr as logged
+    endpoint: EndpointKey | None  # the last of `upstream`
+    server: str | None  # $server_name or $host, where the format has one
+    methods: dict[str, int]
+    count: int
+    first: str  # "2026/11/21 03:50:01", the host's local time
+    last: str
+    slowest: float | None  # seconds, $request_time
+    sample: str  # the request line, query string cut off
+    per_minute: dict[str, int]
+
+
+class AccessLog(TypedDict):
+    path: str
+    available: bool
+    why: str  # why not, or why its format cannot be read; "" when available
+    has_upstream_status: bool  # only then a retried error can be told from a served one
+    size: int
+    bytes_read: int
+    files_read: list[str]
+    since: str | None
+    requests: int
+    per_minute: dict[str, int]  # all requests
+    events: list[AccessLogEvent]
+
+
+class JournalEvent(TypedDict):
+    """Lines of a unit's journal of one kind, folded."""
+
+    signature: str  # id of the journal grammar: gunicorn_worker_timeout, oom_killed, port_in_use, ...
+    count: int
+    first: str  # "2026/11/21 03:50:01", the host's local time
+    last: str
+    details: dict[str, int]  # as in an error log's event
+    sample: str
+    per_minute: dict[str, int]
+
+
+class Journal(TypedDict):
+    unit: str  # "kernel" for the kernel's own lines
+    available: bool
+    why: str
+    since: str | None
+    lines: int
+    events: list[JournalEvent]
+    tail: list[str]  # the newest lines, redacted: at most 10, and only of units that failed or restarted
+
+
+class FilterRule(TypedDict):
+    """A packet filter's rule that hits an endpoint."""
+
+    tool: str  # nftables | iptables | ip6tables
+    where: str  # "inet filter output"
+    rule: str  # as the tool prints it
+    verdict: str  # drop | reject
+    endpoints: list[EndpointKey]
+    user: str | None  # whom an owner match is about
+    packets: int | None  # counter
+
+
+class NetworkPath(TypedDict):
+    """How the host would reach an address of an endpoint."""
+
+    address: str
+    reachable: bool
+    why: str  # "" when reachable; what the routing table says
+    interface: str | None
+    neighbour: str | None  # reachable | stale | failed | incomplete ...; None when it needs none or is not known
+
+
+class Connections(TypedDict):
+    """TCP connections of this host to one address and port."""
+
+    address: str  # "10.0.0.2:8000"
+    established: int
+    syn_sent: int
+    time_wait: int
+    close_wait: int
+
+
+class Network(TypedDict):
+    filters: list[FilterRule]
+    paths: list[NetworkPath]
+    connections: list[Connections]  # to addresses of endpoints
+    sysctls: dict[str, str]  # net.core.somaxconn, net.ipv4.ip_local_port_range ...; only what could be read
+    listen_overflows: int | None  # since boot, in the host's network namespace
+    listen_overflows_while_looking: int | None  # the difference while this observation was made
+    conntrack_count: int | None
+    conntrack_max: int | None
+
+
+class Filesystem(TypedDict):
+    """Where something lies that nginx or an app server writes."""
+
+    mount: str
+    paths: list[str]  # what lies there: "/var/log/nginx/error.log"
+    size: int  # bytes
+    free: int  # bytes left for users other than root
+    inodes: int  # 0 where the file system counts none
+    inodes_free: int
+    read_only: bool
+
+
+class Denial(TypedDict):
+    """What a security module refused."""
+
+    module: str  # selinux | apparmor
+    process: str
+    permission: str  # "name_connect", "connectto", "write"
+    target: str  # port or path, as far as it is said
+    count: int
+    last: str  # the host's local time, "" when not known
+    sample: str
+
+
+class LogRotation(TypedDict):
+    """Whether a log is rotated away before it fills its file system."""
+
+    path: str  # of the log
+    by: str | None  # the logrotate file that covers it
+    size: int  # bytes now
+
+
+class Capacity(TypedDict):
+    """What the host has, and what holds it back."""
+
+    cpus: int
+    memory: int  # bytes
+    memory_available: int
+    filesystems: list[Filesystem]
+    log_rotation: list[LogRotation]
+    selinux: str  # enforcing | permissive | disabled | absent
+    apparmor: str  # enforcing | absent; enforcing when a profile confines nginx
+    denials: list[Denial]
 
 
 class Observation(TypedDict):
@@ -269,6 +466,10 @@ class Observation(TypedDict):
     app_servers: list[AppServer]
     probes: list[Probe]
     error_logs: list[ErrorLog]
+    access_logs: list[AccessLog]
+    journals: list[Journal]
+    network: Network
+    capacity: Capacity
     missed: list[Missed]
 
 

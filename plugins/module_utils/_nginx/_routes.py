@@ -107,6 +107,7 @@ def routes(config: Config) -> list[Route]:
                 upstream=shown(one.group.name) if one.group else None,
                 endpoints=list(dict.fromkeys(shown(address.key) for address, _directive in one.ends)),
                 variables=one.target.variables,
+                settings=0,
                 file=shown(one.directive.file),
                 line=one.directive.line,
             )

@@ -19,7 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    AppCapacity,
+    AppServer,
+    EndpointKey,
+    Listener,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
@@ -470,6 +475,18 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, dict, type(None))) else redact(str(value))
 
 
+_NOT_MEASURED = AppCapacity(
+    workers_running=None,
+    cpus=None,
+    memory_limit=None,
+    memory_current=None,
+    memory_per_worker=None,
+    oom_kills=None,
+    open_files_limit=None,
+    open_files=None,
+)
+
+
 def _app_server(
     kind: str, *, unit: str | None, pids: Sequence[int], binds: Binds, listens: Iterable[EndpointKey]
 ) -> AppServer:
@@ -482,6 +499,10 @@ def _app_server(
         binds_from=binds.source,
         listens=[key for key in dict.fromkeys(listens) if _for_requests(key)],
         settings={name: _plain(value) for name, value in binds.settings.items()},
+        settings_from={},
+        settings_known=binds.known,
+        version="",
+        capacity=_NOT_MEASURED,
     )
 
 

@@ -236,6 +236,8 @@ class _Fold:
             first=line.time,
             last=self.last,
             sample=redact_log_line(self.sample),
+            details={},
+            subrequests=0,
             per_minute=self.per_minute,
         )
 
@@ -297,6 +299,7 @@ def _closed(setting: ErrorLogSetting, why: str) -> ErrorLog:
         why=why,
         size=0,
         bytes_read=0,
+        files_read=[],
         since=None,
         lines=0,
         unclassified=0,
@@ -331,6 +334,7 @@ def _read(setting: ErrorLogSetting, *, limit: int, notes: Notes) -> ErrorLog:
         why="",
         size=size,
         bytes_read=min(size, limit),
+        files_read=[setting["destination"]],
         since=folded.since,
         lines=folded.lines,
         unclassified=folded.unclassified,

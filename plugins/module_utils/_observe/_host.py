@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import time
 from pathlib import Path
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import HostInfo
@@ -49,6 +50,7 @@ def read_host(*, systemd: bool, notes: Notes) -> HostInfo:
         addresses=_addresses(notes),
         boot_id=_boot_id(notes),
         network_namespace=_network_namespace(notes),
+        local_time=time.strftime("%Y/%m/%d %H:%M:%S"),
         python=platform.python_version(),
         uid=os.geteuid(),
         systemd=systemd,

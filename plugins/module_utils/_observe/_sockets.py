@@ -192,6 +192,7 @@ def _listener(
         unit=process.unit if process else None,
         backlog=queue.backlog if queue else None,
         queued=queue.queued if queue else None,
+        network_namespace="",
         file_exists=None,
         file_mode=None,
         file_owner=None,
@@ -240,6 +241,8 @@ def _socket_file(path: str, *, listening: bool) -> SocketFile:
         mode=facts.mode,
         owner=facts.owner,
         missing_parent=None if facts.exists else missing_parent(Path(path)),
+        denied_at=None,
+        seen_by=[],
     )
 
 

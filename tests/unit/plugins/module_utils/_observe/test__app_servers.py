@@ -211,6 +211,7 @@ def listener(pid: int, process_name: str, port: int, unit: str | None = None) ->
         unit=unit,
         backlog=None,
         queued=None,
+        network_namespace="",
         file_exists=None,
         file_mode=None,
         file_owner=None,

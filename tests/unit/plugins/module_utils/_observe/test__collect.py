@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Endpoint, checked
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers import _NOT_MEASURED
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect import (
     ObserveOptions,
     _key_endpoint,
@@ -73,7 +74,18 @@ def test_a_main_file_that_does_not_exist_is_an_observation_too(tmp_path: Path) -
 
 def app(*listens: str, kind: str = "gunicorn") -> AppServer:
     return AppServer(
-        kind=kind, unit=None, pids=[1], binds=[], binds_known=False, binds_from="", listens=list(listens), settings={}
+        kind=kind,
+        unit=None,
+        pids=[1],
+        binds=[],
+        binds_known=False,
+        binds_from="",
+        listens=list(listens),
+        settings={},
+        settings_from={},
+        settings_known=False,
+        version="",
+        capacity=_NOT_MEASURED,
     )
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    AppCapacity,
     AppServer,
+    Capacity,
     ConfigMessage,
     ConfigTest,
     Endpoint,
     ErrorLogEvent,
     Listener,
+    Network,
     NginxInstance,
     Observation,
     Probe,
@@ -39,6 +42,7 @@ def route(key: str = "tcp:127.0.0.1:8000", *more: str, location: str = "/", line
         "upstream": None,
         "endpoints": [key, *more],
         "variables": False,
+        "settings": 0,
         "file": "/etc/nginx/sites-enabled/shop",
         "line": line,
     }
@@ -91,6 +95,12 @@ def nginx(*routes: Route, upstreams: Sequence[Upstream] = (), **changes: Any) ->
         "routes": list(routes),
         "upstreams": list(upstreams),
         "error_logs": [],
+        "access_logs": [],
+        "settings": {},
+        "route_settings": [{}],
+        "statuses": [],
+        "open_files_limit": None,
+        "open_files": None,
         "runs_as_configured": True,
     }
     return NginxInstance(**{**values, **changes})  # type: ignore[typeddict-item]
@@ -145,8 +155,17 @@ def app(key: str | None = "tcp:127.0.0.1:8000", *, unit: str | None = "shop.serv
         "binds_from": "ExecStart",
         "listens": keys,
         "settings": {},
+        "settings_from": {},
+        "settings_known": key is not None,
+        "version": "",
+        "capacity": capacity(),
     }
     return AppServer(**{**values, **changes})  # type: ignore[typeddict-item]
+
+
+def capacity(**changes: Any) -> AppCapacity:
+    """Nothing was measured but what a test names."""
+    return AppCapacity(**{**dict.fromkeys(AppCapacity.__annotations__), **changes})  # type: ignore[typeddict-item]
 
 
 def stopped_app(key: str | None = "tcp:127.0.0.1:8000", **changes: Any) -> AppServer:
@@ -202,6 +221,7 @@ def listener(key: str, *, unit: str | None = "shop.service", **changes: Any) -> 
         "unit": unit,
         "backlog": 2048,
         "queued": 0,
+        "network_namespace": "",
         "file_exists": None if is_tcp else True,
         "file_mode": None,
         "file_owner": None,
@@ -218,6 +238,8 @@ def socket_file(path: str, *, exists: bool = True, listening: bool = True) -> So
         "mode": None,
         "owner": None,
         "missing_parent": None,
+        "denied_at": None,
+        "seen_by": [],
     }
 
 
@@ -233,8 +255,40 @@ def log_event(key: str, *, signature: str = "connect_refused", count: int = 3) -
         "first": "2026/11/21 03:00:00",
         "last": "2026/11/21 03:00:09",
         "sample": "connect() failed (111: Connection refused) while connecting to upstream",
+        "details": {},
+        "subrequests": 0,
         "per_minute": {"2026/11/21 03:00": count},
     }
+
+
+def network(**changes: Any) -> Network:
+    """A network without filters, whose tables are nowhere near full."""
+    values: dict[str, Any] = {
+        "filters": [],
+        "paths": [],
+        "connections": [],
+        "sysctls": {"net.core.somaxconn": "4096"},
+        "listen_overflows": 0,
+        "listen_overflows_while_looking": 0,
+        "conntrack_count": None,
+        "conntrack_max": None,
+    }
+    return Network(**{**values, **changes})  # type: ignore[typeddict-item]
+
+
+def host_capacity(**changes: Any) -> Capacity:
+    """A host with room."""
+    values: dict[str, Any] = {
+        "cpus": 2,
+        "memory": 4 << 30,
+        "memory_available": 2 << 30,
+        "filesystems": [],
+        "log_rotation": [],
+        "selinux": "absent",
+        "apparmor": "absent",
+        "denials": [],
+    }
+    return Capacity(**{**values, **changes})  # type: ignore[typeddict-item]
 
 
 SSHD = listener("tcp:0.0.0.0:22", unit="ssh.service")
@@ -269,6 +323,7 @@ def seen(
             "addresses": ["127.0.0.1", "::1", *addresses],
             "boot_id": f"boot-of-{host}",
             "network_namespace": "net:[1]",
+            "local_time": "2026/11/21 03:00:10",
             "python": "3.11.2",
             "uid": 0,
             "systemd": True,
@@ -290,12 +345,17 @@ def seen(
                 "why": "",
                 "size": 100,
                 "bytes_read": 100,
+                "files_read": ["/var/log/nginx/error.log"],
                 "since": None,
                 "lines": 1,
                 "unclassified": 0,
                 "events": list(log),
             }
         ],
+        "access_logs": [],
+        "journals": [],
+        "network": network(),
+        "capacity": host_capacity(),
         "missed": [],
     }
     values["host"] = {**values["host"], **changes.pop("info", {})}
