@@ -23,7 +23,8 @@ from ._trees import Entry, entries_of, tar_of
 SUITES = {"debian12": "bookworm", "debian13": "trixie"}
 PACKAGES = (
     *("systemd-sysv", "dbus", "openssh-server", "python3", "procps", "iproute2", "nftables", "iputils-ping"),
-    *("nginx", "gunicorn", "uwsgi-core", "uwsgi-plugin-python3", "nodejs", "curl", "logrotate"),
+    *("nginx", "libnginx-mod-http-lua", "gunicorn", "uwsgi-core", "uwsgi-plugin-python3", "nodejs", "uvicorn"),
+    *("php-fpm", "puma", "iptables", "openssl", "curl", "logrotate"),
 )
 NGINX_CURRENT = "1.31.3"
 REPOSITORY = "localhost/sre-bad-gateway-lab"

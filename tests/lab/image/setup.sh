@@ -9,6 +9,11 @@ root=$1
 
 chroot "$root" useradd --system --gid www-data --home-dir /srv/app --shell /usr/sbin/nologin app
 systemctl --root="$root" disable nginx.service
+for unit in "$root"/lib/systemd/system/php*-fpm.service; do
+    systemctl --root="$root" disable "${unit##*/}"
+done
+# Lua is for the hosts that load it.
+rm -f "$root"/etc/nginx/modules-enabled/*lua.conf "$root"/etc/nginx/modules-enabled/*ndk.conf
 systemctl --root="$root" mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \
     systemd-pstore.service systemd-resolved.service getty@.service console-getty.service
 rm -f "$root/etc/nginx/sites-enabled/default" "$root/etc/apt/apt.conf.d/99mmdebstrap"
