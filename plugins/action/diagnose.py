@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import diagnose
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Choice, ChoiceError, plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._rollout import rollout
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     RunDirectoryError,
     account_for,
@@ -34,19 +37,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             argument_spec={
                 "run_dir": {"type": "path", "required": True},
                 "hosts": {"type": "list", "elements": "str", "default": []},
+                "only": {"type": "list", "elements": "str", "default": []},
+                "skip": {"type": "list", "elements": "str", "default": []},
+                "confidence": {"type": "str", "choices": list(get_args(Confidence)), "default": "possible"},
+                "batches": {"type": "list", "elements": "str", "default": ["100%"]},
             }
         )[1]
         run_dir = Path(arguments["run_dir"])
         try:
             account_for(run_dir, arguments["hosts"])
             records = read_records(run_dir)
-        except (RunDirectoryError, ObservationError) as error:
+            diagnosis = diagnose(records)
+            choice = Choice(tuple(arguments["only"]), tuple(arguments["skip"]), arguments["confidence"])
+            wanted = plans(diagnosis.findings, choice)
+            batches = rollout(records, wanted, sizes=arguments["batches"])
+        except (RunDirectoryError, ObservationError, ChoiceError) as error:
             raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
-        diagnosis = diagnose(records)
         return {
             "changed": False,
             "run_id": run_id(records),
             "findings": [finding.to_json() for finding in diagnosis.findings],
-            "plans": diagnosis.plans,
+            "plans": wanted,
+            "planned": [finding.id for finding in diagnosis.findings if choice.takes(finding)],
+            "rollout": [batch.to_json() for batch in batches],
             "hosts": diagnosis.hosts,
         }

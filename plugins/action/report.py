@@ -39,6 +39,7 @@ _ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
     "phase": {"type": "str", "choices": ["audit", "before", "after"], "default": "audit"},
     "hosts": {"type": "list", "elements": "str", "default": []},
+    "planned": {"type": "list", "elements": "str", "default": []},
     "outcomes": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": ["nothing", "risk", "intermittent", "outage"], "default": "nothing"},
     "fail_on_unseen": {"type": "bool", "default": True},
@@ -72,7 +73,7 @@ def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
     files = _write(run_dir, diagnosis, run, phase=arguments["phase"])
     _show(diagnosis, run, files)
     complaints = [
-        *_unhealed(before, diagnosis),
+        *_unhealed(arguments["planned"], diagnosis),
         *(f"{host}: {why}" for host, why in run.failed.items()),
         *(_unseen(records) if arguments["fail_on_unseen"] else []),
         *_too_severe(diagnosis, arguments["fail_on"]),
@@ -105,11 +106,9 @@ def _shown_by(finding: Finding, host: str) -> bool:
     return finding.host == host or any(source == host or source.startswith(f"{host}:") for source in sources)
 
 
-def _unhealed(before: Diagnosis | None, after: Diagnosis) -> list[str]:
+def _unhealed(planned: Sequence[str], after: Diagnosis) -> list[str]:
     """What was to be fixed without asking, and is there all the same."""
-    left = {finding.id for finding in after.findings}
-    tried = [finding for finding in before.findings if finding.fix and finding.fix.automatic] if before else []
-    return [f"still there after its fix: {finding.id}" for finding in tried if finding.id in left]
+    return [f"still there after its fix: {finding.id}" for finding in after.findings if finding.id in planned]
 
 
 def _write(run_dir: Path, diagnosis: Diagnosis, run: Run, *, phase: str) -> list[str]:

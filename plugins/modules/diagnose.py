@@ -32,6 +32,28 @@ options:
     type: list
     elements: str
     default: []
+  only:
+    description: Plan the fixes of these causes only. By default those of all causes.
+    type: list
+    elements: str
+    default: []
+  skip:
+    description: Plan no fix of these causes.
+    type: list
+    elements: str
+    default: []
+  confidence:
+    description: Plan the fixes of findings that are at least that sure.
+    type: str
+    choices: [certain, likely, possible]
+    default: possible
+  batches:
+    description:
+      - How many hosts RV(rollout) takes at a time - for the first batch, the second and so on; the last one repeats. A
+        number of hosts, or a share of those of that side that have a plan, as in V(10%).
+    type: list
+    elements: str
+    default: ["100%"]
 seealso:
   - module: sre.bad_gateway.observe
   - module: sre.bad_gateway.report
@@ -78,6 +100,25 @@ plans:
         supervision_units:
           - unit: shop.service
             enabled: true
+planned:
+  description: The ids of the findings whose fixes are in RV(plans).
+  type: list
+  elements: str
+  returned: success
+  sample: [app_not_running/app1/shop.service]
+rollout:
+  description:
+    - The hosts with a plan, in batches to mend one after the other - first the sides C(app), then C(nginx). A host with
+      fixes on both sides is in both.
+    - C(witnesses) are the hosts whose nginx shows what became of a batch.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - side: app
+      roles: [supervision]
+      hosts: [app1]
+      witnesses: [app1, web1]
 hosts:
   description: For each host, whether it could be looked at, its nginx versions and its number of routes.
   type: dict

@@ -41,6 +41,11 @@ options:
     type: list
     elements: str
     default: []
+  planned:
+    description: The ids of the findings that a remediation was to fix. The task fails for those that are still there.
+    type: list
+    elements: str
+    default: []
   outcomes:
     description:
       - For each host, what became of its remediation, for the report to tell - C(changed), a list of what was changed

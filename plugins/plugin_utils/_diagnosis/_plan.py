@@ -2,32 +2,71 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The plan of each host: its automatic fixes, role by role."""
+"""The plan of each host: its automatic fixes, role by role, as far as they are wanted."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, Sequence, get_args
 
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._causes import TITLES
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Finding
 
 #: For each host, for each role, the variables to apply it with.
 Plans = Dict[str, Dict[str, Dict[str, Any]]]
+
+#: The roles in the order in which a host needs them: room first, then what serves, then what leads there.
+SIDES: dict[str, tuple[str, ...]] = {
+    "app": ("log_rotation", "upstream_firewall", "app_capacity", "gunicorn_workers", "supervision"),
+    "nginx": ("proxy_pass", "upstream_keepalive", "error_pages"),
+}
+_ROLES = tuple(role for roles in SIDES.values() for role in roles)
 
 #: What makes two entries of a role's list speak of the same thing.
 _IDENTITY = ("unit", "nginx_unit", "file", "line", "endpoint")
 
 
-def plans(findings: Sequence[Finding]) -> Plans:
+class ChoiceError(ValueError):
+    """What was asked for cannot be chosen; the message names it and what there is."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which findings are to be fixed without asking, of those that could be."""
+
+    only: tuple[str, ...] = ()  # causes; none: all
+    skip: tuple[str, ...] = ()  # causes
+    confidence: Confidence = "possible"  # the least that is acted on
+
+    def __post_init__(self) -> None:
+        for cause in (*self.only, *self.skip):
+            if cause not in TITLES:
+                raise ChoiceError(f"{cause!r} is no cause; there are: {', '.join(sorted(TITLES))}")
+
+    def takes(self, finding: Finding) -> bool:
+        levels = get_args(Confidence)  # the surest first
+        return (
+            finding.fix is not None
+            and finding.fix.automatic
+            and (not self.only or finding.cause in self.only)
+            and finding.cause not in self.skip
+            and levels.index(finding.confidence) <= levels.index(self.confidence)
+        )
+
+
+EVERYTHING = Choice()
+
+
+def plans(findings: Sequence[Finding], choice: Choice = EVERYTHING) -> Plans:
     """Merge the automatic fixes of each host; the app side comes before the nginx side."""
     merged: Plans = {}
     for finding in findings:
-        fix = finding.fix
-        if fix is None or not fix.automatic:
+        if finding.fix is None or not choice.takes(finding):
             continue
-        variables = merged.setdefault(finding.host, {}).setdefault(fix.role, {})
-        for name, entries in fix.variables.items():
+        variables = merged.setdefault(finding.host, {}).setdefault(finding.fix.role, {})
+        for name, entries in finding.fix.variables.items():
             variables[name] = _merged([*variables.get(name, []), *entries])
-    return {host: dict(sorted(merged[host].items(), reverse=True)) for host in sorted(merged)}
+    return {host: {role: merged[host][role] for role in _ROLES if role in merged[host]} for host in sorted(merged)}
 
 
 def _merged(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
     unit,
 )
 
-WRONG, RIGHT = "tcp:127.0.0.1:8001", "tcp:127.0.0.1:8000"
+WRONG, RIGHT, DOCS = "tcp:127.0.0.1:8001", "tcp:127.0.0.1:8000", "tcp:127.0.0.1:8100"
 Player = Callable[..., dict[str, object]]
 Answer = dict[str, Any]
 
@@ -63,12 +63,12 @@ def observed(host: str, target: str, **changes: Any) -> Answer:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Player:
-    """Variables of a host that gives these answers of `observe` and `nginx_routes`."""
+    """Variables of a host whose modules give these answers. It is looked at first, after its batch, and at last."""
 
-    def make(name: str, *, observe: Sequence[Answer], nginx_routes: Sequence[Answer] = ()) -> dict[str, object]:
+    def make(name: str, **modules: Sequence[Answer]) -> dict[str, object]:
         directory = tmp_path / "answers" / name
         directory.mkdir(parents=True)
-        for module, answers in (("observe", observe), ("nginx_routes", nginx_routes)):
+        for module, answers in modules.items():
             for number, answer in enumerate(answers):
                 (directory / f"{module}.{number}.json").write_text(json.dumps(answer))
         for program, text in (("python", INTERPRETER), ("ssh", SSH)):
@@ -88,8 +88,8 @@ REFUSED = {"failed": True, "msg": "nginx -t refuses the change: nothing was chan
 
 
 def test_a_fix_that_fails_stops_no_other_host_and_is_told(play: Play, host: Player) -> None:
-    web1 = host("web1", observe=[sick("web1"), sick("web1")], nginx_routes=[REFUSED])
-    web2 = host("web2", observe=[sick("web2"), healed("web2")], nginx_routes=[DONE])
+    web1 = host("web1", observe=[sick("web1")] * 3, nginx_routes=[REFUSED])
+    web2 = host("web2", observe=[sick("web2"), healed("web2"), healed("web2")], nginx_routes=[DONE])
     played = play("remediate", {"web1": web1, "web2": web2})
     assert played.code == 2
     assert played.said("web1: Correct the targets of routes: nginx -t refuses the change: nothing was changed") == 1
@@ -105,7 +105,7 @@ def test_a_fix_that_fails_stops_no_other_host_and_is_told(play: Play, host: Play
 
 def test_a_host_that_is_lost_on_the_way_stays_in_the_report(play: Play, host: Player) -> None:
     web1 = host("web1", observe=[sick("web1")])
-    web2 = host("web2", observe=[sick("web2"), healed("web2")], nginx_routes=[DONE])
+    web2 = host("web2", observe=[sick("web2"), healed("web2"), healed("web2")], nginx_routes=[DONE])
     played = play("remediate", {"web1": {**web1, "ansible_connection": "ssh"}, "web2": web2})
     assert played.code != 0
     assert played.said("web1 could not be looked at (failed): left no observation") == 1
@@ -116,7 +116,7 @@ def test_a_host_that_is_lost_on_the_way_stays_in_the_report(play: Play, host: Pl
 
 
 def test_a_host_that_cannot_be_looked_at_is_left_alone_and_the_others_are_mended(play: Play, host: Player) -> None:
-    web2 = host("web2", observe=[sick("web2"), healed("web2")], nginx_routes=[DONE])
+    web2 = host("web2", observe=[sick("web2"), healed("web2"), healed("web2")], nginx_routes=[DONE])
     played = play("remediate", {"web1": {"ansible_python_interpreter": "/no/python"}, "web2": web2})
     assert played.code == 2
     assert played.said("web1 could not be looked at (failed)", "set ansible_python_interpreter") == 1
@@ -131,3 +131,59 @@ def test_check_mode_changes_nothing_and_reports_what_it_saw(play: Play, host: Pl
     assert not (played.run_dir / "before").exists()
     report = json.loads((played.run_dir / "report.json").read_text())
     assert [finding["cause"] for finding in report["findings"]] == ["wrong_upstream_address"]
+
+
+WORSE = {
+    "failed": True,
+    "msg": "a route that answered did not any more, everything was put back",
+    "worse": ["docs.example /"],
+}
+TAKEN_BACK = {"changed": True, "changes": ["/etc/nginx/sites-enabled/shop: taken back"]}
+
+
+def beside_docs(host: str, target: str, *, docs: str = "answered") -> Answer:
+    """The sick site or the mended one, and another site with an app of its own."""
+    units = [unit(), unit("docs.service"), nginx_unit(wants=["shop.service"], after=["shop.service"])]
+    routes = [route(DOCS, id="docs.example /", line=20), route(target)]
+    probes = [probe(WRONG, "refused"), probe(RIGHT), probe(DOCS, docs)]
+    apps = [app(RIGHT), app(DOCS, unit="docs.service")]
+    record = seen(host, instances=[nginx(*routes)], apps=apps, units=units, probes=probes)
+    return {"changed": False, "observation": record.observation}
+
+
+def test_a_batch_that_got_worse_is_taken_back_and_nobody_else_is_touched(play: Play, host: Player) -> None:
+    before, worse = beside_docs("web1", WRONG), beside_docs("web1", RIGHT, docs="refused")
+    web1 = host("web1", observe=[before, worse, worse, before], nginx_routes=[DONE], rollback=[TAKEN_BACK])
+    played = play("remediate", {"web1": web1, "web2": host("web2", observe=[sick("web2")] * 2)})
+    assert played.code == 2
+    assert played.said("web1: it got worse, everything was taken back. web1: docs.example / at", "answered before") == 1
+    assert played.said("web2: not attempted: the rollout stopped at web1, which got worse") == 1
+    assert {name: each["changed"] for name, each in played.hosts.items()} == {"web1": [], "web2": []}
+
+
+def test_one_bad_moment_is_no_verdict(play: Play, host: Player) -> None:
+    mended = beside_docs("web1", RIGHT)
+    looks = [beside_docs("web1", WRONG), beside_docs("web1", RIGHT, docs="refused"), mended, mended]
+    played = play("remediate", {"web1": host("web1", observe=looks, nginx_routes=[DONE])})
+    assert played.said("Healed: wrong_upstream_address/web1/") == 1
+    assert played.hosts["web1"]["changed"] == DONE["changes"]
+
+
+def test_a_change_that_its_host_took_back_itself_stops_the_rollout_too(play: Play, host: Player) -> None:
+    web1 = host("web1", observe=[sick("web1")] * 3, nginx_routes=[WORSE], rollback=[{"changed": False, "changes": []}])
+    played = play("remediate", {"web1": web1, "web2": host("web2", observe=[sick("web2")] * 2)})
+    assert played.code == 2
+    assert played.said("web1: it got worse, everything was taken back. docs.example /") == 1
+    assert played.said("web2: not attempted: the rollout stopped at web1") == 1
+
+
+def test_what_is_to_be_left_alone_is_left_alone(play: Play, host: Player) -> None:
+    web1 = host("web1", observe=[sick("web1")])
+    for chosen in ({"remediate_skip": ["wrong_upstream_address"]}, {"remediate_only": ["app_not_running"]}):
+        played = play(
+            "remediate", {"web1": host(f"web1-{len(str(chosen))}", observe=[sick("web1")])}, "-e", json.dumps(chosen)
+        )
+        assert played.code == 0
+    played = play("remediate", {"web1": web1}, "-e", json.dumps({"remediate_only": ["no_such_cause"]}))
+    assert played.code == 2
+    assert played.said("'no_such_cause' is no cause; there are: ") == 1

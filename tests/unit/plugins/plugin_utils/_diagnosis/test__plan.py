@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding, Fix
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Choice, ChoiceError, plans
 
 
 def finding(host: str, role: str, variables: dict[str, Any], *, automatic: bool = True) -> Finding:
@@ -48,3 +51,24 @@ def test_hosts_are_in_order_and_only_automatic_fixes_count() -> None:
     undecided = finding("c", "supervision", {"supervision_units": []}, automatic=False)
     without = Finding("app_not_running", "d", "x", "outage", "certain", (), None, (), None)
     assert list(plans([supervised("b", "x"), undecided, without, supervised("a", "x")])) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "taken"),
+    [
+        (Choice(), True),
+        (Choice(only=("app_not_running",)), True),
+        (Choice(only=("wrong_upstream_address",)), False),
+        (Choice(skip=("app_not_running",)), False),
+        (Choice(confidence="certain"), False),
+        (Choice(confidence="likely"), True),
+    ],
+)
+def test_what_is_not_wanted_is_not_planned(choice: Choice, taken: bool) -> None:
+    likely = replace(supervised("a", "x"), confidence="likely")
+    assert bool(plans([likely], choice)) is taken
+
+
+def test_a_cause_that_is_none_cannot_be_chosen() -> None:
+    with pytest.raises(ChoiceError, match=r"'app_down' is no cause; there are: .*app_not_running"):
+        Choice(only=("app_down",))
