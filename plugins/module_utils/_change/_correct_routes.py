@@ -123,8 +123,8 @@ def _answered(answer: Answer) -> dict[str, Any]:
 
 def _difference(change: Change, path: str) -> dict[str, str]:
     return {
-        "before": change.old[path].decode("utf-8", "backslashreplace"),
-        "after": change.new[path].decode("utf-8", "backslashreplace"),
+        "before": (change.old[path] or b"").decode("utf-8", "backslashreplace"),
+        "after": (change.new[path] or b"").decode("utf-8", "backslashreplace"),
         "before_header": shown(path),
         "after_header": shown(path),
     }

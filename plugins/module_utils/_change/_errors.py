@@ -27,6 +27,14 @@ class WriteError(ChangeError):
     """A file cannot be written as it has to be."""
 
 
+class JournalError(ChangeError):
+    """What is needed to take a change back cannot be kept, or not be read."""
+
+
+class StoppedError(ChangeError):
+    """A signal asked for an end."""
+
+
 class ReloadError(ChangeError):
     """nginx did not take up the new configuration."""
 

@@ -2,65 +2,130 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Replacing a file in one step, with everything about it kept that is not its contents."""
+"""Files put in place in one step, with everything about them kept that is not their contents."""
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
-import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Mapping
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, WriteError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import WriteError
+
+_ACL = "system.posix_acl_access"  # a new file may get one from its directory
+_NEW_FILE = 0o644
+_NEW_DIRECTORY = 0o755
 
 
-def replace(path: str, *, old: bytes, new: bytes) -> None:
-    """Put `new` where `old` is, at the end of symbolic links; InterferenceError if something else is there."""
-    real = Path(os.path.realpath(path))
+@dataclass(frozen=True)
+class Attributes:
+    """Owner, mode, and extended attributes: SELinux's context and ACLs are among these."""
+
+    uid: int
+    gid: int
+    mode: int
+    xattrs: Mapping[str, str]  # in base64, as the journal keeps them
+
+
+def read(path: Path) -> bytes | None:
+    """None when there is no such file."""
     try:
-        if real.read_bytes() != old:
-            raise InterferenceError(f"{path}: somebody edited it in the meantime; nothing was written to it, run again")
-        _replace(real, new)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise WriteError(f"{path}: {error.strerror}; it has to be writable, its directory too{_hint(error)}") from error
+        raise WriteError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _replace(real: Path, new: bytes) -> None:
-    # The name begins with a dot, so that no `include dir/*` of nginx's takes it up.
-    handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".bad_gateway", dir=str(real.parent))
+def attributes(path: Path) -> Attributes | None:
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(new)
-            file.flush()
-            _copy_attributes(real, file.fileno())
-            os.fsync(file.fileno())
-        Path(name).replace(real)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-    directory = os.open(str(real.parent), os.O_RDONLY | os.O_DIRECTORY)
+        status = path.stat()
+        return Attributes(
+            uid=status.st_uid,
+            gid=status.st_gid,
+            mode=status.st_mode & 0o7777,
+            xattrs={name: base64.b64encode(value).decode() for name, value in _xattrs(str(path)).items()},
+        )
+    except FileNotFoundError:
+        return None
+
+
+def stage(temporary: Path, content: bytes, wanted: Attributes | None) -> None:
+    """Write what is to be installed, all of it, so that only a rename can fail afterwards."""
+    _make_directories(temporary.parent)
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    handle = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        if wanted is None:
+            os.fchmod(file.fileno(), _NEW_FILE)
+        else:
+            _give(file.fileno(), wanted)
+        os.fsync(file.fileno())
+
+
+def install(temporary: Path, path: Path) -> None:
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def remove_empty(directory: Path) -> None:
+    """A directory that others use too stays."""
+    with suppress(OSError):
+        directory.rmdir()
+        sync_directory(directory.parent)
+
+
+def missing_parents(path: Path) -> list[Path]:
+    """The directories that have to be made for a file, outermost first."""
+    return [parent for parent in reversed(path.parents) if not parent.exists()]
+
+
+def sync_directory(directory: Path) -> None:
+    handle = os.open(str(directory), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(directory)
+        os.fsync(handle)
     finally:
-        os.close(directory)
+        os.close(handle)
 
 
-def _copy_attributes(real: Path, handle: int) -> None:
-    """Owner first: changing it clears bits of the mode. SELinux's context and ACLs are extended attributes."""
-    status = real.stat()
-    os.fchown(handle, status.st_uid, status.st_gid)
-    os.fchmod(handle, status.st_mode & 0o7777)
+def _make_directories(directory: Path) -> None:
+    for one in [*missing_parents(directory), directory]:
+        if not one.exists():
+            one.mkdir(_NEW_DIRECTORY)
+            one.chmod(_NEW_DIRECTORY)  # whatever the umask
+            sync_directory(one.parent)
+
+
+def _give(handle: int, wanted: Attributes) -> None:
+    """Owner first: changing it clears bits of the mode."""
+    os.fchown(handle, wanted.uid, wanted.gid)
+    os.fchmod(handle, wanted.mode)
+    has = _xattrs(handle)
+    if _ACL in has and _ACL not in wanted.xattrs:
+        os.removexattr(handle, _ACL)
+    for name, text in wanted.xattrs.items():
+        value = base64.b64decode(text)
+        if has.get(name) != value:
+            os.setxattr(handle, name, value)
+
+
+def _xattrs(file: str | int) -> dict[str, bytes]:
     try:
-        for name in os.listxattr(str(real)):
-            value = os.getxattr(str(real), name)
-            if name not in os.listxattr(handle) or os.getxattr(handle, name) != value:
-                os.setxattr(handle, name, value)
+        return {name: os.getxattr(file, name) for name in os.listxattr(file)}
     except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-
-
-def _hint(error: OSError) -> str:
-    return "; it is a mount point, change it where it is mounted from" if error.errno == errno.EBUSY else ""
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise

@@ -45,6 +45,23 @@ def require_loaded(unit: str) -> None:
         raise SystemdError(f"{unit}: it is {state['LoadState']} ({state['LoadError'].strip()}); mend the unit first")
 
 
+def daemon_reload() -> None:
+    """Let systemd read its units again."""
+    answer = run(["systemctl", "daemon-reload"])
+    if answer.status != 0:
+        raise SystemdError(f"systemctl daemon-reload failed: {answer.stderr.strip()}")
+
+
+def act(action: str, unit: str) -> None:
+    """Start, restart or reload a unit; SystemdError holds its last journal lines."""
+    answer = run(["systemctl", action, "--", unit])
+    if answer.status != 0:
+        said = answer.stderr.strip() or f"exit code {answer.status}"
+        raise SystemdError(
+            f"systemctl {action} {unit}: {said}; its last journal lines: {' | '.join(journal_tail(unit))}"
+        )
+
+
 def journal_tail(unit: str, *, lines: int = 10) -> list[str]:
     """Return the unit's last journal lines, or one line that says why there are none."""
     try:

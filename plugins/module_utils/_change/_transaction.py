@@ -6,22 +6,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import ContextManager, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
     ChangeError,
     ConfigError,
-    InterferenceError,
     WorseError,
+    WriteError,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import replace
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import (
     Nginx,
     Verdict,
@@ -29,8 +29,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate 
     validate_with,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._verify import Answer, Question, ask
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._writable import require_writable
 
-_LOCK_PATIENCE = 30.0  # seconds to wait for another change on this host
 _PAUSE = 0.5
 
 
@@ -39,8 +39,8 @@ class Change:
     """What one nginx gets: whole new contents of files, and the questions that tell whether it still works."""
 
     nginx: Nginx
-    old: Mapping[str, bytes]  # as read
-    new: Mapping[str, bytes]
+    old: Mapping[str, bytes | None]  # as read; None: there is no such file
+    new: Mapping[str, bytes | None]  # None: the file goes
     questions: Mapping[str, Question | None]  # by route
 
 
@@ -59,19 +59,9 @@ class Outcome:
     verified: tuple[Verification, ...]
 
 
-@contextmanager
-def locked(prefix: str) -> Iterator[None]:
-    """Only one change at a time on a host; a plain user has a lock of its own beside the files it can change."""
-    path = Path("/run/sre.bad_gateway.lock") if os.geteuid() == 0 else Path(prefix) / ".sre.bad_gateway.lock"
-    try:
-        handle = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise InterferenceError(f"{path}: the lock cannot be had: {error.strerror}") from error
-    try:
-        _wait_for(handle, path)
-        yield
-    finally:
-        os.close(handle)
+def locked(_prefix: str = "") -> ContextManager[list[str]]:
+    """The host's turn, for who changes routes."""
+    return turn(module="nginx_routes", run_id="")
 
 
 def check(changes: Sequence[Change]) -> Outcome:
@@ -80,52 +70,55 @@ def check(changes: Sequence[Change]) -> Outcome:
     return _outcome(hows, otherwise="no", reloaded=False, verified=())
 
 
-def apply(changes: Sequence[Change]) -> Outcome:
-    """Make all changes, or none: ChangeError then says why, and every file is as it was."""
+def apply(changes: Sequence[Change], *, module: str = "nginx_routes", run_id: str = "") -> Outcome:
+    """Make all changes, or none: ChangeError then says why, and every file is as it was.
+
+    To be called by who has the host's turn.
+    """
     hows = [_validated(change) for change in changes]
     before = _answers(changes)
-    files, reloads = ExitStack(), ExitStack()  # what takes each step back
-    try:
-        for change in changes:
-            for path, content in change.new.items():
-                replace(path, old=change.old[path], new=content)
-                files.callback(replace, path, old=content, new=change.old[path])
+
+    def accept() -> None:
         for change, how in zip(changes, hows):
             if not how.ran:
                 _require(change, validate_live(change.nginx))
-        reloaded = False
-        for change in changes:
-            reloads.callback(reload, change.nginx)
-            reloaded = reload(change.nginx) or reloaded
-        verified = _verified(changes, before)
-    except BaseException as error:
-        _take_back(files, reloads, error)
-        raise
-    return _outcome(hows, otherwise="in place", reloaded=reloaded, verified=verified)
+
+    def take_up() -> Outcome:
+        reloaded = [reload(change.nginx) for change in changes]
+        return _outcome(hows, otherwise="in place", reloaded=any(reloaded), verified=_verified(changes, before))
+
+    plan = Plan(module=module, run_id=run_id, edits=_edits(changes), nginx=[change.nginx for change in changes])
+    return perform(plan, accept=accept, take_up=take_up)
 
 
-def _take_back(files: ExitStack, reloads: ExitStack, error: BaseException) -> None:
-    try:
-        with reloads:  # every file first, then those nginx that had taken up the new ones
-            files.close()
-    except ChangeError as failure:
-        raise ChangeError(f"{error} But not all could be put back: {failure}") from error
+def _edits(changes: Sequence[Change]) -> list[Edit]:
+    edits: dict[str, Edit] = {}
+    for change in changes:
+        for path, new in change.new.items():
+            edit = Edit(path=path, old=change.old[path], new=new)
+            if edits.setdefault(os.path.realpath(path), edit).new != new:
+                raise ChangeError(
+                    f"{path}: two changes want it to hold different things; make them one after the other"
+                )
+    return [edit for edit in edits.values() if edit.old != edit.new]
 
 
-def _wait_for(handle: int, path: Path) -> None:
-    end = time.monotonic() + _LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() > end:
-                raise InterferenceError(f"{path}: another change is being made on this host; run again") from error
-            time.sleep(_PAUSE)
-        else:
-            return
+def _require_inside(change: Change) -> None:
+    """A link from sites-enabled to sites-available is followed; one that leads out of nginx's own tree is not."""
+    own = Path(change.nginx.config).resolve().parent
+    for path in change.new:
+        real = Path(path).resolve()
+        trees = [own, Path(change.nginx.prefix).resolve(), Path(path).parent.resolve()]
+        if not any(tree in real.parents for tree in trees):
+            raise WriteError(
+                f"{path}: the link leads to {real}, out of {own}; what others keep there is not edited through a link: "
+                "change it there, or put the file itself in place of the link"
+            )
 
 
 def _validated(change: Change) -> Verdict:
+    _require_inside(change)
+    require_writable(Edit(path=path, old=change.old[path], new=new) for path, new in change.new.items())
     verdict = validate_with(change.nginx, change.new)
     if verdict.ran and not verdict.ok and not validate_live(change.nginx).ok:
         raise ConfigError(

@@ -12,7 +12,9 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._staging import Mount, staged
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
@@ -52,25 +54,23 @@ def validate_live(nginx: Nginx) -> Verdict:
     return _test(nginx, prepare=None)
 
 
-def validate_with(nginx: Nginx, files: Mapping[str, bytes]) -> Verdict:
-    """`nginx -t` as if `files` had been written already. The live files are not touched; nobody else sees a thing."""
-    with tempfile.TemporaryDirectory(prefix="bad_gateway_") as directory:
-        pairs = []
-        for number, (path, content) in enumerate(files.items()):
-            staged = Path(directory) / str(number)
-            staged.write_bytes(content)
-            pairs.append((os.fsencode(staged), os.fsencode(os.path.realpath(path))))
-        return _in_namespace(nginx, pairs)
+def validate_with(nginx: Nginx, files: Mapping[str, bytes | None]) -> Verdict:
+    """`nginx -t` as if `files` had been written (None: removed) already. Nobody else sees a thing of it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="bad_gateway_") as directory:
+            return _in_namespace(nginx, staged(Path(directory), files))
+    except OSError as error:
+        return Verdict(ok=False, ran=False, output=f"{error.filename}: {error.strerror}")
 
 
-def _in_namespace(nginx: Nginx, pairs: list[tuple[bytes, bytes]]) -> Verdict:
+def _in_namespace(nginx: Nginx, mounts: Sequence[Mount]) -> Verdict:
     readable, writable = os.pipe()
     libc = ctypes.CDLL(None, use_errno=True)
     ids = (os.geteuid(), os.getegid())
 
     def prepare() -> None:
         try:
-            _enter(libc, ids, pairs)
+            _enter(libc, ids, mounts)
         except OSError as error:
             os.write(writable, str(error).encode())
             raise
@@ -88,8 +88,8 @@ def _in_namespace(nginx: Nginx, pairs: list[tuple[bytes, bytes]]) -> Verdict:
             os.close(writable)
 
 
-def _enter(libc: ctypes.CDLL, ids: tuple[int, int], pairs: list[tuple[bytes, bytes]]) -> None:
-    """Runs in the child, between fork and exec: a mount namespace of its own, with each staged file over its target."""
+def _enter(libc: ctypes.CDLL, ids: tuple[int, int], mounts: Sequence[Mount]) -> None:
+    """Runs in the child, between fork and exec: a mount namespace of its own, with the mounts in it."""
     uid, gid = ids
     # A plain user may have mounts of its own inside a user namespace, where the system permits that.
     _check(libc.unshare(_CLONE_NEWNS | (_CLONE_NEWUSER if uid else 0)), "unshare")
@@ -97,8 +97,12 @@ def _enter(libc: ctypes.CDLL, ids: tuple[int, int], pairs: list[tuple[bytes, byt
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             Path("/proc/self", name).write_text(text)
     _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount --make-rprivate /")
-    for staged, target in pairs:
-        _check(libc.mount(staged, target, None, ctypes.c_ulong(_MS_BIND), None), f"mount over {os.fsdecode(target)}")
+    for one in mounts:
+        source, target = os.fsencode(one.source), os.fsencode(one.target)
+        _check(
+            libc.mount(source, target, None, ctypes.c_ulong(_MS_BIND | _MS_REC), None),
+            f"mount over {one.target}",
+        )
 
 
 def _check(result: int, what: str) -> None:

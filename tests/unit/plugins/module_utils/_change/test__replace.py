@@ -9,22 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, WriteError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import replace
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _replace
 
 
-def test_a_link_stays_a_link_and_what_is_no_contents_stays(tmp_path: Path) -> None:
-    real, link = tmp_path / "real", tmp_path / "link"
-    real.write_bytes(b"old")
-    real.chmod(0o2604)
-    os.setxattr(real, "user.note", b"kept")
-    link.symlink_to("real")
-    replace(str(link), old=b"old", new=b"new")
-    assert link.is_symlink()
-    assert real.read_bytes() == b"new"
-    assert real.stat().st_mode & 0o7777 == 0o2604
-    assert os.getxattr(real, "user.note") == b"kept"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+def replaced(path: Path, content: bytes) -> None:
+    temporary = path.parent / ".temporary"
+    _replace.stage(temporary, content, _replace.attributes(path))
+    _replace.install(temporary, path)
+
+
+def test_what_is_no_contents_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    path.chmod(0o2604)
+    os.setxattr(path, "user.note", b"kept")
+    replaced(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o7777 == 0o2604
+    assert os.getxattr(path, "user.note") == b"kept"
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -32,26 +35,33 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
     os.chown(path, 12345, 54321)
-    replace(str(path), old=b"old", new=b"new")
+    replaced(path, b"new")
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)
 
 
-def test_a_file_that_somebody_edited_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(b"edited")
-    with pytest.raises(InterferenceError, match="somebody edited"):
-        replace(str(path), old=b"old", new=b"new")
-    assert path.read_bytes() == b"edited"
+def test_directories_are_made_for_a_new_file_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "x"
+    assert _replace.missing_parents(path) == [tmp_path / "a", tmp_path / "a" / "b"]
+    before = os.umask(0o077)
+    try:
+        replaced(path, b"new")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"new"
+    modes = [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)]
+    assert modes == [0o644, 0o755, 0o755]
 
 
-def test_what_cannot_be_kept_stops_the_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(b"old")
+def test_only_an_empty_directory_goes(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").touch()
+    for directory in (tmp_path / "a", tmp_path / "b", tmp_path / "c"):
+        _replace.remove_empty(directory)
+    assert [one.name for one in tmp_path.iterdir()] == ["b"]
 
-    def denied(_handle: int, _uid: int, _gid: int) -> None:
-        raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "fchown", denied)
-    with pytest.raises(WriteError, match="x: Operation not permitted"):
-        replace(str(path), old=b"old", new=b"new")
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x", b"old")]
+def test_a_file_that_is_not_there_is_read_as_none_and_removed_in_silence(tmp_path: Path) -> None:
+    _replace.remove(tmp_path / "x")
+    assert _replace.read(tmp_path / "x") is None
+    assert _replace.attributes(tmp_path / "x") is None

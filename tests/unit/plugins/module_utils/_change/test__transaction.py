@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _transaction
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _recovery, _transaction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
     ChangeError,
     ConfigError,
@@ -39,6 +38,7 @@ class World:
         monkeypatch.setattr(_transaction, "validate_with", lambda _nginx, _files: self.namespace)
         monkeypatch.setattr(_transaction, "validate_live", lambda _nginx: self.live)
         monkeypatch.setattr(_transaction, "reload", self.reload)
+        monkeypatch.setattr(_recovery, "resume", lambda nginx: self.reload(nginx) and [])
         monkeypatch.setattr(_transaction, "ask", lambda _question: Answer(status=next(iter(self.statuses)), detail=""))
         monkeypatch.setattr(_transaction, "_PAUSE", 0)
 
@@ -151,16 +151,3 @@ def test_what_cannot_be_put_back_is_named(world: World, monkeypatch: pytest.Monk
     with pytest.raises(ChangeError, match=r"then 502 But not all could be put back: .*/b: somebody edited"):
         apply(world.changes)
     assert world.contents == "old mine"
-
-
-def test_one_change_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(_transaction, "_LOCK_PATIENCE", 0)
-
-    def lock() -> AbstractContextManager[None]:
-        return _transaction.locked(str(tmp_path))
-
-    with lock(), pytest.raises(InterferenceError, match="another change"), lock():
-        pass
-    with lock():
-        pass
