@@ -27,7 +27,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Probe,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers import find_app_servers
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     ProcessTable,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Endpoint, checked
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers import _NOT_MEASURED
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._capacity import NOT_MEASURED
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect import (
     ObserveOptions,
     _key_endpoint,
@@ -85,7 +85,7 @@ def app(*listens: str, kind: str = "gunicorn") -> AppServer:
         settings_from={},
         settings_known=False,
         version="",
-        capacity=_NOT_MEASURED,
+        capacity=NOT_MEASURED,
     )
 
 

@@ -1,0 +1,332 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""App servers: the processes that answer behind nginx, or the units that should start them.
+
+Settings files are read as data, never executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._asgi import (
+    read_granian,
+    read_hypercorn,
+    read_uvicorn,
+    read_waitress,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._capacity import (
+    NOT_MEASURED,
+    Cgroups,
+    measure,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._gunicorn import read_gunicorn
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._node import read_node
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._php_fpm import read_php_fpm
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._puma import read_puma
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._reading import (
+    Reading,
+    endpoint_key,
+    unreadable,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import (
+    KINDS,
+    Start,
+    expanded,
+    is_title,
+    prefixes_of,
+    program_of,
+    program_words,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._uwsgi import read_uwsgi
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._versions import version_of
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
+    Process,
+    ProcessTable,
+    environment_of,
+    in_container,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
+
+#: Daemons that listen and are no app servers; the kernel cuts names at 15 characters.
+_INFRASTRUCTURE = re.compile(
+    r"(?:nginx|openresty|angie|tengine|haproxy|envoy|varnishd|sshd.*|systemd.*|\(systemd\)|init|dbus-.*|rpcbind|rpc\..*|"
+    r"mysqld|mariadbd|postgres|postmaster|redis-server|valkey-server|memcached|mongod|clickhouse.*|etcd|beam\.smp|epmd|"
+    r"dockerd|containerd.*|docker-proxy|conmon|podman|kubelet|kube-.*|crio|chronyd|ntpd|ntpsec|master|exim4?|dovecot|smtpd|"
+    r"named|dnsmasq|unbound|pdns.*|cupsd|cups-browsed|avahi-daemon|snmpd|zabbix_.*|node_exporter|prometheus.*|telegraf|"
+    r"collectd|rsyslogd|syslog-ng|auditd|polkitd|NetworkManager|acpid|lvm.*|multipathd|iscsid|slapd|sssd.*|nscd|"
+    r"cron|crond|atd|udevd|snapd|fail2ban.*|gssproxy|winbindd|smbd|nmbd|proftpd|vsftpd|xinetd|tailscaled|salt-.*|puppet.*|"
+    r"supervisord|PM2 .*|circusd|runsv.*|s6-.*)$"
+)
+#: They start and watch app servers in a unit of their own, which is not to be restarted for the sake of one of them.
+_SUPERVISOR = re.compile(r"(?:supervisord|PM2 .*|circusd|runsv|s6-supervise)$")
+
+_READERS: dict[str, Callable[..., Reading]] = {
+    "gunicorn": read_gunicorn,
+    "uwsgi": read_uwsgi,
+    "uvicorn": read_uvicorn,
+    "node": read_node,
+    "php-fpm": read_php_fpm,
+    "hypercorn": read_hypercorn,
+    "granian": read_granian,
+    "waitress": read_waitress,
+}
+_DEBIAN_UWSGI = re.compile(r"(?:/etc/init\.d/|/usr/share/uwsgi/)")
+
+
+@dataclass(frozen=True)
+class _Server:
+    """One app server before its settings are read."""
+
+    program: str  # or "other"
+    unit: str | None
+    start: Start | None
+    root: Process | None  # its master; None when it does not run
+    pids: tuple[int, ...] = ()
+    listens: tuple[EndpointKey, ...] = ()
+    started_by: str | None = None
+
+
+def listener_key(listener: Listener) -> EndpointKey:
+    if listener["transport"] == "unix":
+        return f"unix:{listener['address']}"
+    return endpoint_key(listener["address"], listener["port"] or 0)
+
+
+def _unit_start(facts: UnitFacts) -> Start:
+    directory = facts.unit["working_directory"].lstrip("!-")
+    argv = expanded(facts.argv, facts.environment)
+    return Start(
+        argv=program_words(argv),
+        environment=facts.environment,
+        directory=Path(directory or "/") if not directory.startswith("~") else None,
+        source="ExecStart",
+        prefixes=prefixes_of(argv, facts.environment),
+    )
+
+
+def _surroundings(pid: int, proc: Path) -> tuple[dict[str, str], str]:
+    return environment_of(pid, proc=proc), os.readlink(proc / str(pid) / "cwd")
+
+
+def _process_start(process: Process, *, table: ProcessTable, notes: Notes) -> Start:
+    start = Start(argv=program_words(process.argv), environment={}, directory=None, source="command line")
+    look = partial(_surroundings, process.pid, table.proc)
+    try:
+        try:
+            environment, directory = look()
+        except PermissionError:
+            environment, directory = as_user(process.uid, process.gid, look)
+    except OSError as error:
+        notes.miss("environment and working directory of other users' app servers", error)
+        return replace(start, prefixes=prefixes_of([process.exe, *process.argv], {}))
+    return replace(
+        start,
+        environment=environment,
+        directory=Path(directory),
+        root=str(table.proc / str(process.pid) / "root") if in_container(process.pid, proc=table.proc) else "",
+        prefixes=prefixes_of([*process.argv[:3], process.exe], environment),
+    )
+
+
+def _for_requests(key: EndpointKey) -> bool:
+    """Not abstract sockets, which nginx cannot name, and not the control socket that gunicorn opens since 25.1."""
+    return not key.startswith("unix:@") and not key.endswith("/gunicorn.ctl")
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON holds it: no secrets, nothing that JSON does not know."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, (bool, int, float, type(None))) else redact(str(value))
+
+
+def _version(server: _Server) -> str:
+    if server.start is None or server.program == "other":
+        return ""
+    title, exe = (server.root.argv[0], server.root.exe) if server.root else ("", "")
+    return version_of(server.program, server.start, title=title, exe=exe)
+
+
+def _read(server: _Server, *, version: str, notes: Notes) -> Reading:
+    if server.start is None or server.program == "other":
+        return unreadable()
+    if server.program == "puma":
+        return read_puma(server.start, notes=notes, version=version)
+    return _READERS[server.program](server.start, notes=notes)
+
+
+def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes: Notes) -> AppServer:
+    version = _version(server)
+    reading = _read(server, version=version, notes=notes)
+    settings, sources = reading.shown()
+    if server.program not in KINDS and server.program != "other":
+        settings["server"] = server.program
+    if server.started_by:
+        settings["started_by"] = server.started_by
+    return AppServer(
+        kind=server.program if server.program in KINDS else "other",
+        unit=server.unit,
+        pids=sorted(server.pids),
+        binds=list(dict.fromkeys(reading.binds)),
+        binds_known=reading.binds_known,
+        binds_from=reading.binds_from,
+        listens=[key for key in dict.fromkeys(server.listens) if _for_requests(key)],
+        settings=_plain(settings),
+        settings_from=sources,
+        settings_known=reading.settings_known,
+        version=version,
+        capacity=measure(server.root, sorted(server.pids), table=table, cgroups=cgroups, notes=notes)
+        if server.root
+        else NOT_MEASURED,
+    )
+
+
+def _is_app_unit(name: str | None) -> bool:
+    return name is not None and name.endswith(".service") and not re.match(r"user@|docker-|libpod-", name)
+
+
+def _may_be_app(listener: Listener) -> bool:
+    """A listener of a process that is no known daemon. Abstract sockets are not reachable for nginx."""
+    name = listener["process"]
+    if name is None or _INFRASTRUCTURE.match(name):
+        return False
+    return listener["transport"] == "tcp" or listener["address"].startswith("/")
+
+
+def _family(root: Process, *, table: ProcessTable) -> list[int]:
+    pids = [root.pid]
+    for child in table.children(root.pid):
+        pids += _family(child, table=table)
+    return pids
+
+
+def _roots(processes: Iterable[Process], *, listening: set[int | None]) -> list[Process]:
+    """The masters: known by what they run, or by a listener of theirs, and not below another one."""
+    candidates = [process for process in processes if program_of(process.argv) or process.pid in listening]
+    pids = {process.pid for process in candidates}
+    return [process for process in candidates if process.parent not in pids]
+
+
+def _of_process(root: Process, *, unit: str | None, table: ProcessTable, notes: Notes) -> _Server:
+    program = program_of(root.argv) or "other"
+    # A title has taken the place of the arguments; that of PHP-FPM holds the one that matters.
+    told = program == "php-fpm" or not is_title(root.argv)
+    start = _process_start(root, table=table, notes=notes) if told and program != "other" else None
+    return _Server(program, unit, start, root)
+
+
+class _Finder:
+    """What all app servers of one look have in common."""
+
+    def __init__(self, *, table: ProcessTable, listeners: Sequence[Listener], notes: Notes) -> None:
+        self._table, self._listeners, self._notes = table, listeners, notes
+        self._listening = {one["pid"] for one in listeners if _may_be_app(one)}
+
+    def of_unit(self, facts: UnitFacts, processes: Sequence[Process]) -> list[_Server]:
+        """The app servers of a service unit: known by what it starts, or by what its processes turned into."""
+        program = program_of(facts.argv)
+        roots = _roots(processes, listening=self._listening)
+        units = {facts.name, *facts.unit["triggered_by"]}
+        own = [one for one in self._listeners if one["unit"] in units]
+        if not roots:
+            return self._stopped(facts, program, processes, own)
+        if len(roots) == 1:
+            root = roots[0]
+            server = self._running(facts, program, root)
+            pids = tuple(process.pid for process in processes)
+            listens = [one for one in self._listeners if one["unit"] in units or one["pid"] in pids]
+            return [replace(server, pids=pids, listens=tuple(listener_key(one) for one in listens))]
+        return [self._with_family(self._running(facts, program, root)) for root in roots]
+
+    def _stopped(
+        self, facts: UnitFacts, program: str | None, processes: Sequence[Process], own: Sequence[Listener]
+    ) -> list[_Server]:
+        if program is None and not any(_may_be_app(one) for one in own):
+            return []
+        start = _unit_start(facts) if program else None
+        listens = tuple(listener_key(one) for one in own)
+        pids = tuple(process.pid for process in processes)
+        if program == "uwsgi" and _DEBIAN_UWSGI.match(facts.argv[0]):
+            return [_Server(program, facts.name, one, None) for one in _debian_uwsgi()]
+        return [_Server(program or "other", facts.name, start, None, pids, listens)]
+
+    def _running(self, facts: UnitFacts, program: str | None, root: Process) -> _Server:
+        """By the unit's own words where they start it, else, behind a wrapper, by the process's."""
+        if program and program == (program_of(root.argv) or program) and not _DEBIAN_UWSGI.match(facts.argv[0]):
+            return _Server(program, facts.name, _unit_start(facts), root)
+        server = _of_process(root, unit=facts.name, table=self._table, notes=self._notes)
+        parent = self._table.processes.get(root.parent)
+        if parent and _SUPERVISOR.match(parent.name):
+            return replace(server, unit=None, started_by=parent.name)
+        return server
+
+    def _with_family(self, server: _Server) -> _Server:
+        pids = tuple(_family(server.root, table=self._table)) if server.root else ()
+        listens = tuple(listener_key(one) for one in self._listeners if one["pid"] in pids)
+        return replace(server, pids=pids, listens=listens)
+
+    def without_unit(self) -> list[_Server]:
+        """App servers that no service unit owns: started by hand, by cron, in a container."""
+        found = []
+        for root in _roots(
+            (process for process in self._table if not _is_app_unit(process.unit)), listening=self._listening
+        ):
+            parent = self._table.processes.get(root.parent)
+            server = _of_process(root, unit=None, table=self._table, notes=self._notes)
+            found.append(replace(self._with_family(server), started_by=parent.name if parent else None))
+        return found
+
+
+def _debian_uwsgi(directory: Path = Path("/etc/uwsgi/apps-enabled")) -> list[Start]:
+    """Debian's own uWSGI service starts one master for each file."""
+    try:
+        files = sorted(directory.glob("*.ini"))
+    except OSError:
+        return []
+    default = "/usr/share/uwsgi/conf/default.ini"
+    return [
+        Start(
+            argv=("/usr/bin/uwsgi", "--ini", default, "--ini", str(file)),
+            environment={"UWSGI_DEB_CONFNAME": file.stem, "UWSGI_DEB_CONFNAMESPACE": "app"},
+            directory=Path("/"),
+            source="ExecStart",
+            prefixes=(Path("/usr"),),
+        )
+        for file in files
+    ]
+
+
+def find_app_servers(
+    *, table: ProcessTable, units: Units, listeners: Sequence[Listener], notes: Notes
+) -> list[AppServer]:
+    """Every app server of this host, running or only configured."""
+    by_unit: dict[str, list[Process]] = {}
+    for process in table:
+        if process.unit:
+            by_unit.setdefault(process.unit, []).append(process)
+    finder = _Finder(table=table, listeners=listeners, notes=notes)
+    servers = [
+        server
+        for facts in units.facts
+        if _is_app_unit(facts.name)
+        for server in finder.of_unit(facts, by_unit.get(facts.name, []))
+    ]
+    cgroups = Cgroups.read(proc=table.proc)
+    return [
+        _app_server(server, table=table, cgroups=cgroups, notes=notes) for server in servers + finder.without_unit()
+    ]
