@@ -24,6 +24,7 @@ author:
 extends_documentation_fragment:
   - sre.bad_gateway._attributes
   - sre.bad_gateway._attributes.diff
+  - sre.bad_gateway._run_id
 requirements:
   - systemd on the managed host
   - root on the managed host
@@ -51,6 +52,7 @@ options:
     default: present
 seealso:
   - module: sre.bad_gateway.service_listening
+  - module: sre.bad_gateway.rollback
   - module: ansible.builtin.systemd_service
 """
 
@@ -81,6 +83,12 @@ changes:
   elements: str
   returned: success
   sample: [/etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf]
+recovered:
+  description: Changes that were killed in the middle and were taken back before this one, or would be in check mode.
+  type: list
+  elements: str
+  returned: success
+  sample: []
 path:
   description: The drop-in file.
   type: str
@@ -112,6 +120,7 @@ def main() -> None:
             "name": {"type": "str", "default": "override"},
             "sections": {"type": "dict"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "run_id": {"type": "str", "default": ""},
         },
         required_if=[("state", "present", ["sections"])],
         supports_check_mode=True,
@@ -119,12 +128,13 @@ def main() -> None:
     try:
         sections = typed_sections(module.params["sections"] if module.params["state"] == "present" else {})
         override = Override(unit=module.params["unit"], name=module.params["name"], sections=sections)
-        outcome = apply(override, check_mode=module.check_mode)
+        outcome = apply(override, check_mode=module.check_mode, run_id=module.params["run_id"])
     except ChangeError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=outcome.changed,
-        changes=[outcome.path] if outcome.changed else [],
+        changed=bool(outcome.changes),
+        changes=outcome.changes,
+        recovered=list(outcome.recovered),
         path=outcome.path,
         reloaded=outcome.reloaded,
         diff=diff(outcome),

@@ -66,7 +66,7 @@ def locked(_prefix: str = "") -> ContextManager[list[str]]:
 
 def check(changes: Sequence[Change]) -> Outcome:
     """What `apply` would do, without touching a live file."""
-    hows = [_validated(change) for change in changes]
+    hows = [validated(change) for change in changes]
     return _outcome(hows, otherwise="no", reloaded=False, verified=())
 
 
@@ -75,13 +75,12 @@ def apply(changes: Sequence[Change], *, module: str = "nginx_routes", run_id: st
 
     To be called by who has the host's turn.
     """
-    hows = [_validated(change) for change in changes]
+    hows = [validated(change) for change in changes]
     before = _answers(changes)
 
     def accept() -> None:
         for change, how in zip(changes, hows):
-            if not how.ran:
-                _require(change, validate_live(change.nginx))
+            require_valid_in_place(change, how)
 
     def take_up() -> Outcome:
         reloaded = [reload(change.nginx) for change in changes]
@@ -116,7 +115,8 @@ def _require_inside(change: Change) -> None:
             )
 
 
-def _validated(change: Change) -> Verdict:
+def validated(change: Change) -> Verdict:
+    """What nginx says of the change before it is made; ChangeError where it cannot or must not be."""
     _require_inside(change)
     require_writable(Edit(path=path, old=change.old[path], new=new) for path, new in change.new.items())
     verdict = validate_with(change.nginx, change.new)
@@ -128,6 +128,12 @@ def _validated(change: Change) -> Verdict:
     if verdict.ran:
         _require(change, verdict)
     return verdict
+
+
+def require_valid_in_place(change: Change, before: Verdict) -> None:
+    """Where nginx could not be asked before the files were in place, it is now."""
+    if not before.ran:
+        _require(change, validate_live(change.nginx))
 
 
 def _require(change: Change, verdict: Verdict) -> None:

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
 import tempfile
@@ -16,7 +14,12 @@ from pathlib import Path
 from typing import Mapping, Sequence, Union
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import read
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._writable import require_writable
 
 Value = Union[str, Sequence[str]]
 Sections = Mapping[str, Mapping[str, Value]]
@@ -52,6 +55,12 @@ class Outcome:
     before: str  # "" when the drop-in did not exist
     after: str  # "" when it does not exist any more
     reloaded: bool  # systemd was told to read its units again
+    recovered: Sequence[str]  # what a killed change had left, and what was done about it
+
+    @property
+    def changes(self) -> list[str]:
+        """For reports: what this did to the host."""
+        return [*self.recovered, *([self.path] if self.changed else [])]
 
 
 def typed_sections(given: object) -> Sections:
@@ -87,23 +96,40 @@ def render(sections: Sections) -> str:
     return HEADER + "".join(blocks)
 
 
-def apply(override: Override, *, check_mode: bool) -> Outcome:
+def apply(override: Override, *, check_mode: bool, run_id: str = "") -> Outcome:
     """Make the drop-in say what it should, tested before it is in place; systemd reads it again if bytes changed."""
     _validate_names(override)
-    _systemd.require_loaded(override.unit)
-    before = _read(override.path)
-    after = render(override.sections) if override.sections else ""
-    changed = before != after
-    if changed and after:
-        _verify(override, after)
-    if changed and not check_mode:
-        _replace(override, before=before, after=after)
-    reload = changed or _systemd.properties(override.unit, "NeedDaemonReload")["NeedDaemonReload"] == "yes"
-    if reload and not check_mode:
-        _daemon_reload()
+    with turn(module="service_override", run_id=run_id, check_mode=check_mode) as recovered:
+        _systemd.require_loaded(override.unit)
+        after = render(override.sections) if override.sections else None
+        edit = Edit(
+            path=str(override.path),
+            old=read(override.path),
+            new=None if after is None else after.encode(),
+            empty=(str(override.path.parent),),
+        )
+        changed = edit.old != edit.new
+        if changed and after is not None:
+            _verify(override, after)
+        reload = changed or _systemd.properties(override.unit, "NeedDaemonReload")["NeedDaemonReload"] == "yes"
+        if check_mode:
+            require_writable([edit] if changed else [])
+        elif changed:
+            _replace(override, edit, run_id=run_id)
+        elif reload:
+            _systemd.daemon_reload()
     return Outcome(
-        changed=reload, path=str(override.path), before=before, after=after, reloaded=reload and not check_mode
+        changed=reload,
+        path=edit.path,
+        before=_text(edit.old),
+        after=_text(edit.new),
+        reloaded=reload and not check_mode,
+        recovered=recovered,
     )
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "backslashreplace")
 
 
 def _block(name: str, settings: Mapping[str, Value]) -> str:
@@ -166,63 +192,18 @@ def _copy_unit(override: Override, text: str, directory: Path) -> str:
     return str(copy)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SystemdError(f"{path}: cannot be read: {error}") from error
+def _replace(override: Override, edit: Edit, *, run_id: str) -> None:
+    """Write or remove the drop-in; where systemd then no longer loads the unit, what was there is put back."""
 
+    def take_up() -> None:
+        try:
+            _systemd.daemon_reload()
+            _systemd.require_loaded(override.unit)
+        except SystemdError as error:
+            raise SystemdError(f"{override.path}: taken back, {error}") from error
 
-def _replace(override: Override, *, before: str, after: str) -> None:
-    """Write or remove the drop-in; where systemd then no longer loads the unit, put back what was there."""
-    _write(override.path, after)
-    try:
-        _daemon_reload()
-        _systemd.require_loaded(override.unit)
-    except SystemdError as error:
-        _write(override.path, before)
-        _daemon_reload()
-        raise SystemdError(f"{override.path}: taken back, {error}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        if text:
-            _write_whole(path, text)
-        else:
-            _remove(path)
-    except OSError as error:
-        raise SystemdError(f"{path}: cannot be changed: {error.strerror}; only root can change units") from error
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".bad-gateway-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    with contextlib.suppress(OSError):  # other drop-ins may be in that directory
-        path.parent.rmdir()
-
-
-def _daemon_reload() -> None:
-    answer = _systemd.run(["systemctl", "daemon-reload"])
-    if answer.status != 0:
-        raise SystemdError(f"systemctl daemon-reload failed: {answer.stderr.strip()}")
+    plan = Plan(module="service_override", run_id=run_id, edits=[edit], units=[UnitAction(override.unit)])
+    perform(plan, accept=lambda: None, take_up=take_up)
 
 
 def diff(outcome: Outcome) -> dict[str, str] | None:

@@ -1,0 +1,200 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Taking back a whole run: every file as it was before the run's first change of it, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, RouteError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
+    Edit,
+    FileRecord,
+    Journal,
+    Plan,
+    UnitAction,
+    checksum,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import read
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import (
+    Change,
+    require_valid_in_place,
+    validated,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._writable import require_writable
+
+MODULE = "rollback"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was taken back, or would be in check mode."""
+
+    run_id: str  # "": this host has no run on record
+    journals: Sequence[Journal]  # newest first
+    edits: Sequence[Edit]
+    units: Sequence[UnitAction]
+    recovered: Sequence[str]
+
+    def as_dict(self, *, diff: bool) -> dict[str, Any]:
+        """What the module returns."""
+        changes = [*self.recovered, *(f"{edit.path}: {_told(edit)}" for edit in self.edits)]
+        result: dict[str, Any] = {
+            "changed": bool(changes or self.journals),
+            "changes": changes,
+            "run_id": self.run_id,
+            "transactions": [
+                {name: getattr(one.record, name) for name in ("id", "module", "started")} for one in self.journals
+            ],
+            "files": [edit.path for edit in self.edits],
+            "units": [one.unit for one in self.units],
+            "recovered": list(self.recovered),
+        }
+        if diff:
+            result["diff"] = [
+                {"before": _text(one.old), "after": _text(one.new), "before_header": one.path, "after_header": one.path}
+                for one in self.edits
+            ]
+        return result
+
+
+def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
+    """Take back a run, or the last one of this host; InterferenceError names files that somebody edited since."""
+    with turn(module=MODULE, run_id=run_id, check_mode=check_mode, force=force) as recovered:
+        run_id, found = _chosen(_journal.finished(), run_id)
+        edits = _edits(found, force=force)
+        units = _units(found)
+        changes = _changes(found, edits)
+        hows = [validated(change) for change in changes]
+
+        def accept() -> None:
+            for change, how in zip(changes, hows):
+                require_valid_in_place(change, how)
+
+        def take_up() -> None:
+            _take_up_units(units)
+            for change in changes:
+                reload(change.nginx)
+
+        if check_mode:
+            require_writable(edits)
+        elif found:
+            plan = Plan(
+                module=MODULE,
+                run_id="",
+                edits=edits,
+                nginx=[change.nginx for change in changes],
+                units=units,
+                takes_back=[one.record.id for one in found],
+            )
+            perform(plan, accept=accept, take_up=take_up)
+    return Result(run_id=run_id, journals=found, edits=edits, units=units, recovered=recovered)
+
+
+def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
+    """The run and what of it is still in force, newest first. A rollback is no run to take back unless it is named."""
+    committed = [one for one in reversed(finished) if one.state == "committed"]
+    run_id = run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "")
+    gone: set[str] = set()
+    for one in committed:
+        if one.record.id not in gone:  # else it was taken back, and what it took back with it
+            gone.update(one.record.takes_back)
+    return run_id, [one for one in committed if one.record.run_id == run_id and one.record.id not in gone]
+
+
+def _edits(journals: Sequence[Journal], *, force: bool) -> list[Edit]:
+    """From what every file holds now to what it held before the oldest of the transactions."""
+    newest: dict[str, FileRecord] = {}
+    oldest: dict[str, tuple[Journal, int]] = {}
+    edited: dict[str, None] = {}
+    for journal in journals:
+        for number, one in enumerate(journal.record.files):
+            now = newest.setdefault(one.real, one)
+            known = oldest.get(one.real)
+            follows = checksum(read(Path(one.real))) if known is None else _record(known).before
+            if follows != one.after:
+                edited[now.path] = None
+            oldest[one.real] = (journal, number)
+    if edited and not force:
+        raise InterferenceError(
+            f"{', '.join(edited)}: edited since the run, nothing was taken back; undo the edit, or lose it with force"
+        )
+    edits = [_edit(real, *place) for real, place in oldest.items()]
+    return [edit for edit in edits if edit.old != edit.new]
+
+
+def _record(place: tuple[Journal, int]) -> FileRecord:
+    journal, number = place
+    return journal.record.files[number]
+
+
+def _edit(real: str, journal: Journal, number: int) -> Edit:
+    one = journal.record.files[number]
+    return Edit(
+        path=real,
+        old=read(Path(real)),
+        new=journal.before(number),
+        wanted=one.attributes,
+        empty=tuple(reversed(one.made)),
+    )
+
+
+def _units(journals: Sequence[Journal]) -> list[UnitAction]:
+    units: dict[str, UnitAction] = {}
+    for one in (unit for journal in journals for unit in journal.record.units):
+        if units.get(one.unit, one).action == "none":
+            units[one.unit] = one
+    return list(units.values())
+
+
+def _changes(journals: Sequence[Journal], edits: Sequence[Edit]) -> list[Change]:
+    """What each nginx gets of it."""
+    files: dict[str, set[str]] = {}
+    nginx: dict[str, Nginx] = {}
+    for journal in journals:
+        for one in journal.record.nginx:
+            nginx.setdefault(one.config, one)
+            files.setdefault(one.config, set()).update(file.real for file in journal.record.files)
+    return [
+        _change(_as_it_runs(one), [edit for edit in edits if edit.path in files[config]])
+        for config, one in nginx.items()
+    ]
+
+
+def _change(nginx: Nginx, edits: Sequence[Edit]) -> Change:
+    # No questions: the run may have mended what is broken again now, and that is what was asked for.
+    old: Mapping[str, bytes | None] = {edit.path: edit.old for edit in edits}
+    return Change(nginx=nginx, old=old, new={edit.path: edit.new for edit in edits}, questions={})
+
+
+def _as_it_runs(nginx: Nginx) -> Nginx:
+    try:
+        return nginx_instances(nginx.config)[0]
+    except RouteError:
+        return replace(nginx, pid=None)  # it is gone: its files are put back all the same
+
+
+def _take_up_units(units: Sequence[UnitAction]) -> None:
+    if units:
+        _systemd.daemon_reload()
+    for one in units:
+        if one.action != "none":
+            _systemd.act(one.action, one.unit)
+
+
+def _told(edit: Edit) -> str:
+    return "removed" if edit.new is None else "as before the run"
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "backslashreplace")
