@@ -20,7 +20,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Endpoint,
     EndpointKey,
     ErrorLogSetting,
-    Listener,
     Network,
     NginxInstance,
     Observation,
@@ -32,14 +31,11 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host imp
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     ProcessTable,
     namespace_of,
-    read_processes,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import (
-    read_listeners,
-    read_socket_files,
-)
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units, read_units
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import read_socket_files
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units
 
 COLLECTION_VERSION = "0.1.0"
 
@@ -104,24 +100,6 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
         runs_as_configured=_instances.runs_as_configured(instance, config.files),
     )
     return _Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
-
-
-def _owning_units(listeners: Iterable[Listener], instances: Iterable[str | None]) -> set[str]:
-    names = {listener["unit"] for listener in listeners} | set(instances)
-    return {name for name in names if name and name.endswith((".service", ".socket"))}
-
-
-def _join_socket_units(listeners: Iterable[Listener], units: Units) -> None:
-    """A socket that PID 1 holds belongs to the .socket unit that lists it."""
-    by_address: dict[str, str] = {}
-    for facts in units.facts:
-        for entry in facts.unit["raw"].get("Listen", "").splitlines():
-            by_address[entry.rpartition(" (")[0]] = facts.name
-    for listener in listeners:
-        if listener["pid"] == 1:
-            host = f"[{listener['address']}]" if ":" in listener["address"] else listener["address"]
-            address = listener["address"] if listener["port"] is None else f"{host}:{listener['port']}"
-            listener["unit"] = by_address.get(address, listener["unit"])
 
 
 def _host_names(nginx: _Nginx) -> dict[EndpointKey, str]:
@@ -257,11 +235,8 @@ def observe(options: ObserveOptions) -> Observation:
     started = time.monotonic()
     notes = Notes()
     observed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    table = read_processes(notes=notes)
-    listeners = read_listeners(table=table, notes=notes)
-    owners = _owning_units(listeners, (process.unit for process in table if process.name.startswith("nginx")))
-    units = read_units(owners, notes=notes)
-    _join_socket_units(listeners, units)
+    around = look_around(notes=notes)
+    table, listeners, units = around.table, around.listeners, around.units
     nginxes = _read_nginxes(table=table, units=units, options=options, notes=notes)
     apps = find_app_servers(table=table, units=units, listeners=listeners, notes=notes)
     for nginx in nginxes:

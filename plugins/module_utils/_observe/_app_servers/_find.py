@@ -105,6 +105,14 @@ def listener_key(listener: Listener) -> EndpointKey:
     return endpoint_key(listener["address"], listener["port"] or 0)
 
 
+def _reachable(listener: Listener, *, proc: Path) -> bool:
+    """Whether nginx could reach it: in another network only by a path, in a container not even so."""
+    if not listener["network_namespace"]:
+        return True
+    contained = listener["pid"] is not None and in_container(listener["pid"], proc=proc)
+    return listener["transport"] == "unix" and not contained
+
+
 def _unit_start(facts: UnitFacts) -> Start:
     directory = facts.unit["working_directory"].lstrip("!-")
     argv = expanded(facts.argv, facts.environment)
@@ -234,7 +242,8 @@ class _Finder:
     """What all app servers of one look have in common."""
 
     def __init__(self, *, table: ProcessTable, listeners: Sequence[Listener], notes: Notes) -> None:
-        self._table, self._listeners, self._notes = table, listeners, notes
+        self._table, self._notes = table, notes
+        self._listeners = [one for one in listeners if _reachable(one, proc=table.proc)]
         self._listening = {one["pid"] for one in listeners if _may_be_app(one)}
 
     def of_unit(self, facts: UnitFacts, processes: Sequence[Process]) -> list[_Server]:

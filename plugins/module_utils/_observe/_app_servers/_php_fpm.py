@@ -168,7 +168,7 @@ def read_php_fpm(start: Start, *, notes: Notes) -> Reading:
         own = reading.binds[before:]
         shown[name] = {"bind": own[0] if own else None, **pool.shown()[0]}
     reading.put("pools", shown, str(path))
-    reading.binds_from = str(path)
+    reading.binds_from = next((pool.settings_from["listen"] for pool in pools.values()), str(path))
     reading.binds_known = reading.binds_known and files.whole and bool(pools)
     reading.whole = files.whole
     _common(reading, list(pools.values()), str(path))
