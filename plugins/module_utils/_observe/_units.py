@@ -73,33 +73,65 @@ _TYPED = [
     "DropInPaths",
     "NeedDaemonReload",
 ]
-_RAW = [
+# What Unit.raw holds, by the types of units that have it.
+_OF_ALL = [
     "Names",
-    "Type",
+    "LoadError",
     "Triggers",
     "BindsTo",
     "PartOf",
-    "EnvironmentFiles",
-    "RestartUSec",
+    "Conflicts",
     "StartLimitIntervalUSec",
     "StartLimitBurst",
-    "ExecMainCode",
-    "ExecMainExitTimestamp",
     "ConditionResult",
     "InvocationID",
+    "StateChangeTimestamp",
+]
+_OF_SERVICES = [
+    "Type",
+    "NotifyAccess",
+    "EnvironmentFiles",
+    "RestartUSec",
+    "TimeoutStartUSec",
+    "TimeoutStopUSec",
+    "ExecMainCode",
+    "ExecMainExitTimestamp",
     "StatusText",
+    "StatusErrno",
     "Group",
+    "UMask",
     "PrivateTmp",
     "PrivateNetwork",
+    "DynamicUser",
+    "RootDirectory",
+    "ProtectSystem",
+    "ProtectHome",
+    "RestrictAddressFamilies",
     "RuntimeDirectory",
+    "RuntimeDirectoryMode",
     "RuntimeDirectoryPreserve",
     "LimitNOFILE",
     "MemoryMax",
+    "MemoryCurrent",
     "TasksMax",
-    "Listen",
+    "OOMPolicy",
 ]
-# Keys that only some types of units have; that a .socket shows no ExecStart= is no news.
-_OF_SERVICES = frozenset(
+_OF_SOCKETS = [
+    "Listen",
+    "Accept",
+    "Backlog",
+    "SocketMode",
+    "SocketUser",
+    "SocketGroup",
+    "DirectoryMode",
+    "RemoveOnStop",
+    "TriggerLimitIntervalUSec",
+    "TriggerLimitBurst",
+]
+_SINCE_SOME_VERSION = ["MemoryPeak"]  # 254
+_RAW = [*_OF_ALL, *_OF_SERVICES, *_OF_SOCKETS, *_SINCE_SOME_VERSION]
+# Typed keys that only some types of units have; that a .socket shows no ExecStart= is no news.
+_TYPED_OF_SERVICES = frozenset(
     [
         "Result",
         "Restart",
@@ -110,24 +142,10 @@ _OF_SERVICES = frozenset(
         "Environment",
         "WorkingDirectory",
         "User",
-        "Type",
-        "EnvironmentFiles",
-        "RestartUSec",
-        "ExecMainCode",
-        "ExecMainExitTimestamp",
-        "StatusText",
-        "Group",
-        "PrivateTmp",
-        "PrivateNetwork",
-        "RuntimeDirectory",
-        "RuntimeDirectoryPreserve",
-        "LimitNOFILE",
-        "MemoryMax",
-        "TasksMax",
     ]
 )
 # Lists that systemctl prints a line per entry of, so none when there is none.
-_ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen"})
+_ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen", "LoadError"})
 
 #: What app servers read of their environment; everything else stays on the host.
 _ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
@@ -286,9 +304,11 @@ def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str
 
 
 def _expected(name: str) -> set[str]:
-    expected = set(_TYPED + _RAW)
+    expected = {*_TYPED, *_RAW} - set(_SINCE_SOME_VERSION)
     if not name.endswith(".service"):
-        expected -= _OF_SERVICES
+        expected -= {*_OF_SERVICES, *_TYPED_OF_SERVICES}
+    if not name.endswith(".socket"):
+        expected -= set(_OF_SOCKETS)
     return expected - _ONLY_WHEN_SET
 
 
