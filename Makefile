@@ -7,10 +7,10 @@ NOX := .venv/bin/nox --non-interactive
 HOSTS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test lint sanity unit molecule bench clean
+.PHONY: help setup demo demo-down test lint sanity unit molecule kill-points bench clean
 
 help: ## list every target
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make the virtual environment .venv with all that the other targets need
 	@tests/setup.sh
@@ -35,6 +35,9 @@ unit: setup ## unit tests, also on the oldest Python that managed hosts may have
 
 molecule: setup ## one scenario per role and one for a fleet, on systemd hosts
 	@$(NOX) -s molecule
+
+kill-points: setup ## kill a change, a recovery and a rollback at every step, and show what was found and repaired
+	@.venv/bin/pytest --quiet -s tests/unit/plugins/module_utils/_change/test_kill_points.py
 
 bench: setup ## what an audit costs, as ratios to a ping and to a hand-written playbook; HOSTS=10
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
