@@ -185,6 +185,7 @@ class Listener(TypedDict):
     queued: int | None  # connections waiting now
     network_namespace: str  # "net:[4026531840]" where it listens, "" when it is that of the host or not known
     file_exists: bool | None  # unix only: something is at that path, seen from the host's root
+    file_is_this_socket: bool | None  # unix only: False when another socket or file took its place
     file_mode: str | None  # unix only: "0660"
     file_owner: str | None  # unix only: "www-data:www-data"
 
@@ -273,6 +274,8 @@ class Probe(TypedDict):
     errno: int | None
     detail: str  # "HTTP/1.1 200 OK", "Connection refused", what went wrong
     status: int | None  # HTTP status when one came back
+    speaks: str | None  # what the other side was shown to speak where that is not the protocol: http | tls | uwsgi
+    #                     | fastcgi | http2 | ssh | redis ...; None also when it gave nothing to tell by
     instance: str  # NginxInstance.id as whose worker it was made; "" when none
     user: str  # the user that connected
     as_nginx: bool  # with the worker's uid and groups, inside the master's namespaces; `missed` says why not
@@ -373,6 +376,7 @@ class FilterRule(TypedDict):
     verdict: str  # drop | reject
     endpoints: list[EndpointKey]
     user: str | None  # whom an owner match is about
+    certain: bool  # False: it, or an accepting rule before it, matches on something that is not known here
     packets: int | None  # counter
 
 

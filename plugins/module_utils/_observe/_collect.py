@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import _config, _routes
@@ -23,11 +23,16 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Network,
     NginxInstance,
     Observation,
-    Probe,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import (
+    Manner,
+    default_manner,
+    manners,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     ProcessTable,
     namespace_of,
@@ -43,7 +48,8 @@ COLLECTION_VERSION = "0.1.0"
 _PROTOCOLS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
 
 
-_NOBODY = _probe.Viewpoint(instance="", pid=None, credentials=None)
+_NOBODY = Viewpoint(instance="", pid=None, credentials=None)
+_RESOLVE_SHARE = 0.4  # of the time that probes have: who looks up names forever still leaves the rest
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class ObserveOptions:
 
     nginx_config: str | None = None
     probe: str = "request"  # none | connect | request
-    seconds: float = 5.0  # for all probes of one nginx together
+    seconds: float = 5.0  # for all look-ups of names and all probes together
     log_bytes: int = 4 << 20  # of each error log, the newest
 
 
@@ -100,16 +106,6 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
         runs_as_configured=_instances.runs_as_configured(instance, config.files),
     )
     return _Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
-
-
-def _host_names(nginx: _Nginx) -> dict[EndpointKey, str]:
-    """The Host that a client of each endpoint's first route would send."""
-    names: dict[EndpointKey, str] = {}
-    for route in nginx.shown["routes"]:
-        plain = [name for name in route["server_names"] if name and not set(name) & set("*~$^_")]
-        for key in route["endpoints"]:
-            names.setdefault(key, plain[0] if plain else "localhost")
-    return names
 
 
 def _protocol(app: AppServer, key: EndpointKey) -> str:
@@ -163,36 +159,49 @@ def _unrouted(apps: Iterable[AppServer], routed: Sequence[Endpoint]) -> list[End
     return list(found.values())
 
 
-def _viewpoint(nginx: _Nginx) -> _probe.Viewpoint:
+def _viewpoint(nginx: _Nginx) -> Viewpoint:
     credentials = nginx.found.credentials
     if credentials is None and nginx.shown["user"]:
         credentials = _instances.user_credentials(nginx.shown["user"])
-    return _probe.Viewpoint(instance=nginx.shown["id"], pid=nginx.found.pid, credentials=credentials)
+    return Viewpoint(instance=nginx.shown["id"], pid=nginx.found.pid, credentials=credentials)
 
 
-def _resolve(nginx: _Nginx, *, options: ObserveOptions, notes: Notes) -> None:
+def _resolve(nginxes: Sequence[_Nginx], *, seconds: float, notes: Notes) -> None:
     """Fill in the addresses of the endpoints that are written as names."""
-    hosts = sorted({one["host"] for one in nginx.endpoints if one["host"] and not one["addresses"]})
-    names = _probe.resolve_names(_viewpoint(nginx), hosts, seconds=options.seconds, notes=notes)
-    for endpoint in nginx.endpoints:
-        resolved = names.get(endpoint["host"] or "")
-        if resolved:
-            endpoint["addresses"], endpoint["resolve_error"] = resolved.addresses, resolved.error
+    views = [
+        _probe.View(
+            _viewpoint(nginx),
+            hosts=sorted({one["host"] for one in nginx.endpoints if one["host"] and not one["addresses"]}),
+        )
+        for nginx in nginxes
+    ]
+    resolved = _probe.resolve_names(views, seconds=seconds, notes=notes)
+    for endpoint, names in ((one, names) for nginx, names in zip(nginxes, resolved) for one in nginx.endpoints):
+        if endpoint["host"] in names:
+            found = names[endpoint["host"]]
+            endpoint["addresses"], endpoint["resolve_error"] = found.addresses, found.error
+
+
+def _wanted(endpoints: Iterable[Endpoint], manners: Mapping[tuple[EndpointKey, str], Manner]) -> list[_probe.Wanted]:
+    return [
+        _probe.Wanted.of(one, manner=manners.get((one["key"], one["protocol"])) or default_manner(one["protocol"]))
+        for one in endpoints
+    ]
 
 
 def _look(
-    nginxes: Sequence[_Nginx], unrouted: Sequence[Endpoint], *, options: ObserveOptions, notes: Notes
-) -> list[Probe]:
+    nginxes: Sequence[_Nginx], unrouted: Sequence[Endpoint], *, mode: str, seconds: float, notes: Notes
+) -> _probe.Looked:
     """Every nginx probes its own endpoints and all that no route uses; without nginx we look as ourselves."""
-    if options.probe == "none":
+    if mode == "none":
         notes.miss("probes", "switched off by the option probe")
-        return []
-    views = [(_viewpoint(nginx), nginx.endpoints, _host_names(nginx)) for nginx in nginxes]
-    probes: list[Probe] = []
-    for viewpoint, endpoints, names in views or [(_NOBODY, [], {})]:
-        wanted = [_probe.Wanted.of(one, name=names.get(one["key"], "localhost")) for one in [*endpoints, *unrouted]]
-        probes += _probe.look(viewpoint, wanted, mode=options.probe, seconds=options.seconds, notes=notes)
-    return probes
+        return _probe.Looked()
+    views = [
+        _probe.View(_viewpoint(nginx), _wanted([*nginx.endpoints, *unrouted], manners(nginx.shown)))
+        for nginx in nginxes
+    ]
+    views = views or [_probe.View(_NOBODY, _wanted(unrouted, {}))]
+    return _probe.look(views, mode=mode, seconds=seconds, notes=notes)
 
 
 def _merged(nginxes: Iterable[_Nginx]) -> list[Endpoint]:
@@ -239,11 +248,12 @@ def observe(options: ObserveOptions) -> Observation:
     table, listeners, units = around.table, around.listeners, around.units
     nginxes = _read_nginxes(table=table, units=units, options=options, notes=notes)
     apps = find_app_servers(table=table, units=units, listeners=listeners, notes=notes)
-    for nginx in nginxes:
-        _resolve(nginx, options=options, notes=notes)
+    probing = time.monotonic()
+    _resolve(nginxes, seconds=options.seconds * _RESOLVE_SHARE, notes=notes)
     endpoints = _merged(nginxes)
     unrouted = _unrouted(apps, endpoints)
-    probes = _look(nginxes, unrouted, options=options, notes=notes)
+    left = options.seconds - (time.monotonic() - probing)
+    looked = _look(nginxes, unrouted, mode=options.probe, seconds=left, notes=notes)
     paths = [endpoint["path"] for endpoint in endpoints if endpoint["path"]]
     return Observation(
         schema=SCHEMA_VERSION,
@@ -256,7 +266,7 @@ def observe(options: ObserveOptions) -> Observation:
         socket_files=read_socket_files(paths, listeners=listeners, notes=notes),
         units=[facts.unit for facts in units.facts],
         app_servers=apps,
-        probes=probes,
+        probes=looked.probes,
         error_logs=_error_log.read_error_logs(_error_log_settings(nginxes), limit=options.log_bytes, notes=notes),
         access_logs=[],
         journals=[],

@@ -194,6 +194,7 @@ def _listener(
         queued=queue.queued if queue else None,
         network_namespace="",
         file_exists=None,
+        file_is_this_socket=None,
         file_mode=None,
         file_owner=None,
     )

@@ -12,19 +12,21 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Probe
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._connection import outcome_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._instances import Credentials
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe import (
-    Viewpoint,
-    Wanted,
-    look,
-    outcome_of,
-    resolve_names,
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import (
+    Manner,
+    Tls,
+    default_manner,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe import View, Wanted, look, resolve_names
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
 # The servers of these tests are threads; the module itself has none when it forks.
@@ -51,17 +53,21 @@ def serving(listener: socket.socket, behave: Callable[[socket.socket], None]) ->
     thread.join(5)
 
 
+SHOP = Manner(host="shop.example")
+
+
 def tcp(listener: socket.socket, protocol: str = "http") -> Wanted:
     host, port = listener.getsockname()[:2]
-    return Wanted(f"tcp:{host}:{port}", "tcp", protocol, host, port, None, "shop.example", (host,), None)
+    manner = SHOP if protocol == "http" else default_manner(protocol)
+    return Wanted(f"tcp:{host}:{port}", "tcp", protocol, port, None, (host,), None, manner)
 
 
 def unix(path: Path) -> Wanted:
-    return Wanted(f"unix:{path}", "unix", "http", None, None, str(path), "shop.example", (), None)
+    return Wanted(f"unix:{path}", "unix", "http", None, str(path), (), None, SHOP)
 
 
 def probe(wanted: Wanted, *, viewpoint: Viewpoint = MYSELF, mode: str = "request", seconds: float = 5) -> Probe:
-    (found,) = look(viewpoint, [wanted], mode=mode, seconds=seconds, notes=Notes())
+    (found,) = look([View(viewpoint, [wanted])], mode=mode, seconds=seconds, notes=Notes()).probes
     return found
 
 
@@ -117,7 +123,7 @@ def test_a_silent_server_costs_only_itself() -> None:
     other = socket.create_server(("127.0.0.1", 0))
     with socket.create_server(("127.0.0.1", 0)) as silent, serving(other, answer):
         wanted = [tcp(silent), tcp(other)]
-        found = look(MYSELF, wanted, mode="request", seconds=0.6, notes=Notes())
+        found = look([View(MYSELF, wanted)], mode="request", seconds=0.6, notes=Notes()).probes
     assert [(one["outcome"], one["phase"]) for one in found] == [("timeout", "read"), ("answered", "read")]
 
 
@@ -168,20 +174,21 @@ def test_want_of_permission_to_be_the_worker_is_said() -> None:
     notes = Notes()
     with serving(socket.create_server(("127.0.0.1", 0)), answer) as listener:
         root = Viewpoint(instance="nginx", pid=None, credentials=Credentials("root", 0, 0, ()))
-        (found,) = look(root, [tcp(listener)], mode="request", seconds=5, notes=notes)
+        (found,) = look([View(root, [tcp(listener)])], mode="request", seconds=5, notes=notes).probes
     assert (found["outcome"], found["as_nginx"]) == ("answered", False)
     assert [entry["what"] for entry in notes.entries] == ["probes as nginx's user root"]
 
 
 def test_names_are_resolved_or_said_to_be_unknown() -> None:
-    names = resolve_names(MYSELF, ["localhost", "no-such-host.invalid"], seconds=5, notes=Notes())
+    view = View(MYSELF, hosts=["localhost", "no-such-host.invalid"])
+    (names,) = resolve_names([view], seconds=5, notes=Notes())
     assert "127.0.0.1" in names["localhost"].addresses or "::1" in names["localhost"].addresses
     assert names["no-such-host.invalid"].addresses == []
     assert names["no-such-host.invalid"].error
 
 
 def test_an_unresolved_name_is_one_probe_that_says_so() -> None:
-    wanted = Wanted("tcp:app:80", "tcp", "http", "app", 80, None, "shop.example", (), "Name or service not known")
+    wanted = Wanted("tcp:app:80", "tcp", "http", 80, None, (), "Name or service not known", SHOP)
     found = probe(wanted)
     assert (found["outcome"], found["phase"], found["detail"], found["address"]) == (
         "unresolved",
@@ -189,6 +196,142 @@ def test_an_unresolved_name_is_one_probe_that_says_so() -> None:
         "Name or service not known",
         "",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can probe as another user")
+@pytest.mark.parametrize(
+    ("directory", "file", "denied"),
+    [
+        pytest.param(0o755, 0o600, "open/app.sock", id="at the socket"),
+        pytest.param(0o700, 0o666, "open", id="at the directory"),
+    ],
+)
+def test_where_the_worker_may_not_pass(tmp_path: Path, directory: int, file: int, denied: str) -> None:
+    for parent in (tmp_path, *tmp_path.parents[:-1]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    path = tmp_path / "open" / "app.sock"
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(file)
+        path.parent.chmod(directory)
+        looked = look([View(NOBODY, [unix(path)])], mode="request", seconds=5, notes=Notes())
+    assert looked.denied == {str(path): str(tmp_path / denied)}
+    assert looked.probes[0]["detail"] == (
+        f"Permission denied at {tmp_path / denied}; whether anything listens there cannot be seen"
+    )
+
+
+def count(connections: list[bytes], listener: socket.socket) -> None:
+    """Keep what each connection says; close at once."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _address = listener.accept()
+            with connection:
+                connections.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+
+def test_no_address_is_asked_twice_whoever_wants_it() -> None:
+    said: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=count, args=(said, listener), daemon=True)
+        thread.start()
+        first, by_name = tcp(listener), replace(tcp(listener), endpoint="tcp:localhost:1", manner=Manner(host="other"))
+        views = [View(MYSELF, [first, by_name]), View(replace(MYSELF, instance="second"), [first])]
+        found = look(views, mode="request", seconds=5, notes=Notes()).probes
+    assert [(one["endpoint"], one["instance"], one["outcome"]) for one in found] == [
+        (first.endpoint, "nginx", "answered"),
+        ("tcp:localhost:1", "nginx", "answered"),
+        (first.endpoint, "second", "answered"),
+    ]
+    assert len(said) == 1
+
+
+def test_a_crowd_that_hangs_leaves_the_last_one_its_turn() -> None:
+    other = socket.create_server(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0), backlog=400) as silent, serving(other, answer):
+        silent_ones = [replace(tcp(silent), manner=Manner(tls=Tls(name=str(number)))) for number in range(200)]
+        found = look([View(MYSELF, [*silent_ones, tcp(other)])], mode="request", seconds=3, notes=Notes()).probes
+    assert found[-1]["outcome"] == "answered"
+
+
+# What real servers did with the bytes of a protocol that is not theirs.
+
+
+def gunicorn(connection: socket.socket) -> None:
+    """Wait for the end of a line; answer 400 unless it is HTTP."""
+    data = b""
+    while b"\n" not in data:
+        more = connection.recv(4096)
+        if not more:
+            return
+        data += more
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" if data.startswith(b"GET ") else b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def node(connection: socket.socket) -> None:
+    data = connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" if data.startswith(b"GET ") else b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def uwsgi(connection: socket.socket) -> None:
+    data = connection.recv(4096)
+    if data[:1] == b"\x64":
+        connection.sendall(b"\x64\0\0\1")
+    elif data[:1] == b"\0":
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # the app's own
+
+
+def fpm(connection: socket.socket) -> None:
+    data = connection.recv(4096)
+    if data[:2] == b"\1\x09":
+        connection.sendall(b"\1\x0a\0\0\0\0\0\0")
+    elif data[:2] == b"\1\1":
+        connection.sendall(b"\1\6\0\1\0\x19\0\0Status: 404 Not Found\r\n\r\n")
+
+
+def tls(connection: socket.socket) -> None:
+    if connection.recv(4096)[:1] == b"\x16":
+        connection.sendall(b"\x15\3\1\0\2\2\x28")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "server", "outcome", "speaks"),
+    [
+        ("http", gunicorn, "answered", None),
+        ("http", uwsgi, "mismatch", "uwsgi"),
+        ("http", fpm, "mismatch", "fastcgi"),
+        ("http", tls, "mismatch", "tls"),
+        ("uwsgi", gunicorn, "mismatch", "http"),
+        ("uwsgi", node, "mismatch", "http"),
+        pytest.param("uwsgi", uwsgi, "answered", None, id="uwsgi-an app that answers 400 itself"),
+        ("uwsgi", fpm, "mismatch", "fastcgi"),
+        ("fastcgi", gunicorn, "mismatch", "http"),
+        ("fastcgi", node, "mismatch", "http"),
+        ("fastcgi", uwsgi, "mismatch", "uwsgi"),
+        ("fastcgi", fpm, "answered", None),
+        ("grpc", node, "mismatch", "http"),
+        ("https", node, "mismatch", "http"),
+        ("https", gunicorn, "mismatch", "http"),
+        ("https", uwsgi, "mismatch", "uwsgi"),
+        ("http", lambda connection: connection.recv(4096), "closed", None),
+    ],
+)
+def test_what_is_spoken_there_instead(
+    protocol: str, server: Callable[[socket.socket], None], outcome: str, speaks: str | None
+) -> None:
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _address = listener.accept()
+                with connection:
+                    server(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        found = probe(tcp(listener, protocol), seconds=2.5)
+    assert (found["outcome"], found["speaks"]) == (outcome, speaks)
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,7 @@ def probe(key: str, outcome: str = "answered", **changes: Any) -> Probe:
         "errno": ERRNO.get(outcome),
         "detail": "HTTP/1.1 200 OK" if outcome == "answered" else outcome.capitalize(),
         "status": 200 if outcome == "answered" else None,
+        "speaks": None,
         "instance": "nginx",
         "user": "www-data",
         "as_nginx": True,
@@ -223,6 +224,7 @@ def listener(key: str, *, unit: str | None = "shop.service", **changes: Any) -> 
         "queued": 0,
         "network_namespace": "",
         "file_exists": None if is_tcp else True,
+        "file_is_this_socket": None if is_tcp else True,
         "file_mode": None,
         "file_owner": None,
     }
