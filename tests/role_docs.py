@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = {
     "audit": "playbooks/audit.yml",
+    "log_rotation": "molecule/log_rotation/converge.yml",
     "proxy_pass": "molecule/proxy_pass/converge.yml",
     "remediate": "playbooks/remediate.yml",
     "supervision": "molecule/supervision/converge.yml",

@@ -62,6 +62,14 @@ def act(action: str, unit: str) -> None:
         )
 
 
+def signal(unit: str, name: str) -> None:
+    """Send a signal to a unit's main process."""
+    # --kill-who: newer systemd take it as well as --kill-whom, older ones know nothing else.
+    answer = run(["systemctl", "kill", "--kill-who=main", f"--signal={name}", "--", unit])
+    if answer.status != 0:
+        raise SystemdError(f"systemctl kill {unit}: {answer.stderr.strip()}")
+
+
 def journal_tail(unit: str, *, lines: int = 10) -> list[str]:
     """Return the unit's last journal lines, or one line that says why there are none."""
     try:
