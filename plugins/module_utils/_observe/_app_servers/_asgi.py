@@ -131,9 +131,8 @@ def read_hypercorn(start: Start, *, notes: Notes) -> Reading:
     reading.binds_from = reading.settings_from.pop("bind")
     reading.binds_known = bool(binds) or not file
     if reading.binds_known:
-        reading.take(
-            [absolute(bind, start) for bind in binds or ["127.0.0.1:8000"]], default_host="127.0.0.1", default_port=8000
-        )
+        addresses = [absolute(bind, start) for bind in binds or ["127.0.0.1:8000"]]
+        reading.take(addresses, default_host="0.0.0.0", default_port=8000)  # noqa: S104  # its reading of ":8000"
     reading.same("idle_timeout", "keep_alive")
     return reading
 

@@ -254,13 +254,12 @@ class _Finder:
         own = [one for one in self._listeners if one["unit"] in units]
         if not roots:
             return self._stopped(facts, program, processes, own)
-        if len(roots) == 1:
-            root = roots[0]
-            server = self._running(facts, program, root)
-            pids = tuple(process.pid for process in processes)
-            listens = [one for one in self._listeners if one["unit"] in units or one["pid"] in pids]
-            return [replace(server, pids=pids, listens=tuple(listener_key(one) for one in listens))]
-        return [self._with_family(self._running(facts, program, root)) for root in roots]
+        servers = [self._running(facts, program, root) for root in roots]
+        if len(servers) > 1 or servers[0].unit is None:
+            return [self._with_family(server) for server in servers]
+        pids = tuple(process.pid for process in processes)
+        listens = [one for one in self._listeners if one["unit"] in units or one["pid"] in pids]
+        return [replace(servers[0], pids=pids, listens=tuple(listener_key(one) for one in listens))]
 
     def _stopped(
         self, facts: UnitFacts, program: str | None, processes: Sequence[Process], own: Sequence[Listener]
