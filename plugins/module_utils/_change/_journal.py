@@ -154,7 +154,8 @@ def prepare(plan: Plan) -> Journal:
     record = _record(plan, _next_id())
     new, directory = transactions / f".new-{record.id}", transactions / record.id
     try:
-        (new / "before").mkdir(mode=0o700, parents=True)
+        for one in (new, new / "before"):
+            one.mkdir(mode=0o700)
         for number, edit in enumerate(plan.edits):
             if edit.old is not None:
                 _write(new / "before" / str(number), edit.old)

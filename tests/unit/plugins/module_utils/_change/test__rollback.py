@@ -1,0 +1,141 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _rollback, _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._rollback import Result
+
+
+def change(run_id: str, path: Path, new: bytes | None, *, units: tuple[UnitAction, ...] = ()) -> None:
+    edit = Edit(str(path), old=path.read_bytes() if path.exists() else None, new=new)
+    perform(Plan("nginx_routes", run_id, [edit], units=units), accept=lambda: None, take_up=lambda: None)
+
+
+def roll_back(run_id: str = "", *, force: bool = False, check_mode: bool = False) -> Result:
+    return _rollback.roll_back(run_id=run_id, force=force, check_mode=check_mode)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "place" / "a"
+    path.parent.mkdir()
+    path.write_bytes(b"0")
+    path.chmod(0o640)
+    return path
+
+
+def test_a_run_is_taken_back_whole_and_once(file: Path) -> None:
+    made = file.parent / "sub" / "made"
+    change("r", file, b"1")
+    change("r", made, b"x")
+    change("r", file, None)
+    result = roll_back()
+    shown = result.as_dict(diff=True)
+    assert (shown["changed"], shown["run_id"], len(shown["transactions"])) == (True, "r", 3)
+    assert sorted(shown["changes"]) == [f"{file}: as before the run", f"{made}: removed"]
+    assert [(one["before"], one["after"]) for one in shown["diff"]] == [("", "0"), ("x", "")]
+    assert file.read_bytes() == b"0"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert not made.parent.exists()
+    again = roll_back().as_dict(diff=False)
+    assert (again["changed"], again["run_id"], again["transactions"]) == (False, "r", [])
+
+
+def test_check_mode_shows_the_same_and_changes_nothing(file: Path, state: Path) -> None:
+    change("r", file, b"1")
+    before = sorted(state.rglob("*"))
+    shown = roll_back(check_mode=True).as_dict(diff=True)
+    assert file.read_bytes() == b"1"
+    assert sorted(state.rglob("*")) == before
+    done = roll_back().as_dict(diff=True)
+    assert shown == done
+
+
+def test_a_run_is_chosen_by_name_and_is_the_last_one_otherwise(file: Path) -> None:
+    other = file.parent / "b"
+    change("first", file, b"1")
+    change("second", other, b"x")
+    assert roll_back("first").run_id == "first"
+    assert (file.read_bytes(), other.read_bytes()) == (b"0", b"x")
+    assert roll_back().run_id == "second"
+    assert not other.exists()
+    assert roll_back("no such run").as_dict(diff=False)["changed"] is False
+
+
+def test_nothing_on_record_is_nothing_to_do() -> None:
+    assert roll_back().as_dict(diff=True) == {
+        "changed": False,
+        **{name: [] for name in ("changes", "transactions", "files", "units", "recovered", "diff")},
+        "run_id": "",
+    }
+
+
+def test_a_rollback_can_be_taken_back_by_name(file: Path) -> None:
+    change("r", file, b"1")
+    roll_back()
+    roll_back(_journal.finished()[-1].record.run_id)
+    assert file.read_bytes() == b"1"
+    roll_back("r")
+    assert file.read_bytes() == b"0"
+
+
+EDITED = {"edited": b"mine", "removed": None}
+
+
+@pytest.mark.parametrize("content", EDITED.values(), ids=EDITED.keys())
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_somebody_edited_since_is_refused_by_name_unless_forced(
+    file: Path, content: bytes | None, check_mode: bool
+) -> None:
+    other = file.parent / "b"
+    change("r", file, b"1")
+    change("r", other, b"x")
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InterferenceError, match=f"^{file}: edited since the run, nothing was taken back"):
+        roll_back(check_mode=check_mode)
+    assert other.read_bytes() == b"x"
+    roll_back(force=True)
+    assert file.read_bytes() == b"0"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert not other.exists()
+
+
+def test_an_edit_between_two_changes_of_the_run_is_one_too(file: Path) -> None:
+    change("r", file, b"1")
+    file.write_bytes(b"mine")
+    change("r", file, b"2")
+    with pytest.raises(InterferenceError, match=str(file)):
+        roll_back()
+    assert file.read_bytes() == b"2"
+
+
+def test_units_read_their_files_again_and_one_that_was_restarted_is_restarted(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(_systemd, "daemon_reload", lambda: done.append("daemon-reload"))
+    monkeypatch.setattr(_systemd, "act", lambda *given: done.append(" ".join(given)))
+    change("r", file, b"1", units=(UnitAction("a.service", "restart"),))
+    change("r", file, b"2", units=(UnitAction("a.service"), UnitAction("b.service")))
+    assert [one.unit for one in roll_back().units] == ["a.service", "b.service"]
+    assert done == ["daemon-reload", "restart a.service"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_comes_back_too(file: Path) -> None:
+    os.chown(file, 12345, 54321)
+    change("r", file, None)
+    roll_back()
+    assert (file.stat().st_uid, file.stat().st_gid) == (12345, 54321)
