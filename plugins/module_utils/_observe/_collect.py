@@ -263,7 +263,7 @@ def observe(options: ObserveOptions) -> Observation:
         nginx=[nginx.shown for nginx in nginxes],
         endpoints=[*endpoints, *unrouted],
         listeners=listeners,
-        socket_files=read_socket_files(paths, listeners=listeners, notes=notes),
+        socket_files=read_socket_files(paths, listeners=listeners, table=table, denied=looked.denied, notes=notes),
         units=[facts.unit for facts in units.facts],
         app_servers=apps,
         probes=looked.probes,

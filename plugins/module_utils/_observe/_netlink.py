@@ -20,6 +20,7 @@ _NETLINK_ROUTE, _NETLINK_SOCK_DIAG = 0, 4
 _RTM_GETADDR, _SOCK_DIAG_BY_FAMILY = 22, 20
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _LISTEN = 1 << 10  # TCP_LISTEN as a bit of the wanted states
+_UDIAG_SHOW_VFS, _UNIX_DIAG_VFS = 0x02, 1
 _UDIAG_SHOW_RQLEN, _UNIX_DIAG_RQLEN = 0x10, 4
 
 
@@ -29,6 +30,7 @@ class Queue:
 
     queued: int
     backlog: int
+    file: int | None = None  # inode of the file that a unix socket made, lower 32 bits
 
 
 def _align(length: int) -> int:
@@ -90,8 +92,12 @@ def parse_tcp_queue(body: bytes) -> tuple[int, Queue]:
 
 def parse_unix_queue(body: bytes) -> tuple[int, Queue | None]:
     _family, _type, _state, inode = struct.unpack_from("=BBBxI", body)
-    lengths = attributes(body[16:]).get(_UNIX_DIAG_RQLEN)
-    return inode, Queue(*struct.unpack("=II", lengths)) if lengths else None
+    found = attributes(body[16:])
+    lengths, file = found.get(_UNIX_DIAG_RQLEN), found.get(_UNIX_DIAG_VFS)
+    if not lengths:
+        return inode, None
+    queued, backlog = struct.unpack("=II", lengths)
+    return inode, Queue(queued=queued, backlog=backlog, file=struct.unpack("=II", file)[0] if file else None)
 
 
 def tcp_queues() -> dict[int, Queue]:
@@ -105,6 +111,7 @@ def tcp_queues() -> dict[int, Queue]:
 
 def unix_queues() -> dict[int, Queue]:
     """By inode; raises OSError."""
-    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _LISTEN, 0, _UDIAG_SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF)
+    show = _UDIAG_SHOW_RQLEN | _UDIAG_SHOW_VFS
+    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _LISTEN, 0, show, 0xFFFFFFFF, 0xFFFFFFFF)
     answers = (parse_unix_queue(body) for body in _dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request))
     return {inode: queue for inode, queue in answers if queue}

@@ -10,10 +10,11 @@ import contextlib
 import grp
 import os
 import pwd
+import re
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 _TCP_LISTEN = "0A"
 _UNIX_ACCEPTS = 0x00010000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 _WORD = struct.Struct("=I")
+# Where systemd keeps what a unit with PrivateTmp= sees as /tmp: systemd-private-BOOT-UNIT-RANDOM/tmp
+_PRIVATE_TMP = re.compile(r"^systemd-private-[0-9a-f]{32}-(?P<unit>.+)-[A-Za-z0-9]{6}$")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Socket:
 @dataclass(frozen=True)
 class FileFacts:
     exists: bool
+    inode: int | None = None
     is_socket: bool = False
     mode: str | None = None
     owner: str | None = None
@@ -119,14 +123,18 @@ def _held(pids: Iterable[int], *, inodes: set[int], proc: Path) -> tuple[list[tu
     return held, denied
 
 
-def _held_by_others(pids: Sequence[int], *, inodes: set[int], table: ProcessTable) -> list[tuple[int, int]]:
-    """The same through the eyes of the processes' own users, for a root that may not look into them."""
-    by_user: dict[tuple[int, int], list[int]] = {}
+def _by_user(pids: Iterable[int], *, table: ProcessTable) -> dict[tuple[int, int], list[int]]:
+    found: dict[tuple[int, int], list[int]] = {}
     for pid in pids:
         process = table.processes[pid]
-        by_user.setdefault((process.uid, process.gid), []).append(pid)
+        found.setdefault((process.uid, process.gid), []).append(pid)
+    return found
+
+
+def _held_by_others(pids: Sequence[int], *, inodes: set[int], table: ProcessTable) -> list[tuple[int, int]]:
+    """The same through the eyes of the processes' own users, for a root that may not look into them."""
     held: list[tuple[int, int]] = []
-    for (uid, gid), own in by_user.items():
+    for (uid, gid), own in _by_user(pids, table=table).items():
         with contextlib.suppress(OSError):  # what stays without an owner is said once, for all
             held += as_user(uid, gid, partial(_held, own, inodes=inodes, proc=table.proc))[0]
     return held
@@ -170,6 +178,7 @@ def file_facts(path: Path) -> FileFacts:
         return FileFacts(exists=False)
     return FileFacts(
         exists=True,
+        inode=status.st_ino,
         is_socket=stat.S_ISSOCK(status.st_mode),
         mode=f"{stat.S_IMODE(status.st_mode):04o}",
         owner=owner_names(status),
@@ -200,7 +209,7 @@ def _listener(
     )
 
 
-def _add_file(listener: Listener, *, notes: Notes) -> None:
+def _add_file(listener: Listener, *, queue: _netlink.Queue | None, notes: Notes) -> None:
     if not listener["address"].startswith("/"):
         return  # TCP, abstract, or bound to a relative path that only its owner knows
     try:
@@ -209,6 +218,8 @@ def _add_file(listener: Listener, *, notes: Notes) -> None:
         notes.miss(f"socket file {listener['address']}", error)
         return
     listener["file_exists"] = facts.exists
+    if facts.inode is not None and queue is not None and queue.file is not None:
+        listener["file_is_this_socket"] = facts.inode & 0xFFFFFFFF == queue.file
     listener["file_mode"] = facts.mode
     listener["file_owner"] = facts.owner
 
@@ -220,7 +231,7 @@ def read_listeners(*, table: ProcessTable, notes: Notes) -> list[Listener]:
     queues = _read_queues(notes=notes)
     listeners = [_listener(found, owners=owners, queues=queues, table=table) for found in sockets]
     for listener in listeners:
-        _add_file(listener, notes=notes)
+        _add_file(listener, queue=queues.get(listener["inode"]), notes=notes)
     return listeners
 
 
@@ -232,7 +243,7 @@ def missing_parent(path: Path) -> str | None:
     return None
 
 
-def _socket_file(path: str, *, listening: bool) -> SocketFile:
+def _socket_file(path: str, *, listening: bool, denied_at: str | None, seen_by: Callable[[], list[str]]) -> SocketFile:
     facts = file_facts(Path(path))
     return SocketFile(
         path=path,
@@ -242,18 +253,74 @@ def _socket_file(path: str, *, listening: bool) -> SocketFile:
         mode=facts.mode,
         owner=facts.owner,
         missing_parent=None if facts.exists else missing_parent(Path(path)),
-        denied_at=None,
-        seen_by=[],
+        denied_at=denied_at,
+        seen_by=[] if facts.exists else seen_by(),
     )
 
 
-def read_socket_files(paths: Iterable[str], *, listeners: list[Listener], notes: Notes) -> list[SocketFile]:
-    """What is at the paths that routes use. A path that may not be looked at is left out, and said."""
+def units_with_private_file(path: Path, *, root: Path = Path("/")) -> list[str]:
+    """The units whose private /tmp or /var/tmp has a file of that name."""
+    found = []
+    for place in ("tmp", "var/tmp"):
+        own = Path("/") / place
+        if own not in path.parents:
+            continue
+        for directory in sorted((root / place).glob("systemd-private-*")):
+            private = _PRIVATE_TMP.match(directory.name)
+            if private and (directory / "tmp" / path.relative_to(own)).exists():
+                found.append(private["unit"])
+    return found
+
+
+def _sees(pid: int, path: str, *, table: ProcessTable) -> bool:
+    """Whether a process has a file at that path in its own mount namespace."""
+    inner = table.proc / str(pid) / f"root{path}"
+    try:
+        return inner.exists()
+    except PermissionError:
+        process = table.processes[pid]
+        with contextlib.suppress(OSError):
+            return bool(as_user(process.uid, process.gid, inner.exists))
+    except OSError:
+        pass
+    return False
+
+
+def _seen_by(path: str, *, listeners: Iterable[Listener], table: ProcessTable) -> list[str]:
+    """The units that see a file at a path where the host itself has none."""
+    units = units_with_private_file(Path(path))
+    for listener in listeners:
+        unit, pid = listener["unit"], listener["pid"]
+        fresh = listener["address"] == path and unit and unit not in units
+        if fresh and pid is not None and _sees(pid, path, table=table):
+            units.append(str(unit))
+    return units
+
+
+def read_socket_files(
+    paths: Iterable[str],
+    *,
+    listeners: list[Listener],
+    table: ProcessTable,
+    denied: Mapping[str, str] | None = None,
+    notes: Notes,
+) -> list[SocketFile]:
+    """What is at the paths that routes use. A path that may not be looked at is left out, and said.
+
+    `denied` tells where nginx's worker may not pass on the way to one of them.
+    """
     listening = {listener["address"] for listener in listeners if listener["transport"] == "unix"}
     files: list[SocketFile] = []
     for path in sorted(set(paths)):
         try:
-            files.append(_socket_file(path, listening=path in listening))
+            files.append(
+                _socket_file(
+                    path,
+                    listening=path in listening,
+                    denied_at=(denied or {}).get(path),
+                    seen_by=partial(_seen_by, path, listeners=listeners, table=table),
+                )
+            )
         except OSError as error:
             notes.miss(f"socket file {path}", reason(error))
     return files

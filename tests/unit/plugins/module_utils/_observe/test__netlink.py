@@ -56,4 +56,5 @@ def test_backlog_and_queue_of_a_unix_listener(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "s"))
         listener.listen(3)
         client.connect(str(tmp_path / "s"))
-        assert _netlink.unix_queues()[os.fstat(listener.fileno()).st_ino] == _netlink.Queue(queued=1, backlog=3)
+        expected = _netlink.Queue(queued=1, backlog=3, file=(tmp_path / "s").stat().st_ino & 0xFFFFFFFF)
+        assert _netlink.unix_queues()[os.fstat(listener.fileno()).st_ino] == expected

@@ -26,6 +26,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets 
     parse_unix,
     read_listeners,
     read_socket_files,
+    units_with_private_file,
 )
 
 TCP = """\
@@ -124,9 +125,15 @@ def test_socket_files_of_routes(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(stale))
     plain.write_text("")
-    files = {
-        one["path"]: one for one in read_socket_files([str(stale), str(plain), str(gone)], listeners=[], notes=Notes())
-    }
+    table = ProcessTable(processes={})
+    found = read_socket_files(
+        [str(stale), str(plain), str(gone)],
+        listeners=[],
+        table=table,
+        denied={str(stale): str(tmp_path)},
+        notes=Notes(),
+    )
+    files = {one["path"]: one for one in found}
     assert [(one["exists"], one["is_socket"], one["listening"]) for one in files.values()] == [
         (False, False, False),
         (True, False, False),
@@ -134,3 +141,34 @@ def test_socket_files_of_routes(tmp_path: Path) -> None:
     ]
     assert files[str(gone)]["missing_parent"] == str(tmp_path / "no")
     assert files[str(stale)]["missing_parent"] is None
+    assert [one["denied_at"] for one in files.values()] == [None, None, str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("directory", "path", "units"),
+    [
+        ("tmp/systemd-private-" + "0" * 32 + "-my-app@1.service-AbCd12", "/tmp/app.sock", ["my-app@1.service"]),
+        ("var/tmp/systemd-private-" + "0" * 32 + "-b.service-AbCd12", "/var/tmp/app.sock", ["b.service"]),
+        ("tmp/systemd-private-" + "0" * 32 + "-b.service-AbCd12", "/run/app.sock", []),
+        ("tmp/other", "/tmp/app.sock", []),
+    ],
+)
+def test_a_file_in_the_private_tmp_of_a_unit(tmp_path: Path, directory: str, path: str, units: list[str]) -> None:
+    (tmp_path / directory / "tmp").mkdir(parents=True)
+    (tmp_path / directory / "tmp" / "app.sock").touch()
+    assert units_with_private_file(Path(path), root=tmp_path) == units
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_socket_whose_path_another_one_took_says_so(tmp_path: Path, again: bool) -> None:
+    path = tmp_path / "app.sock"
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.bind(str(path))
+        first.listen()
+        if again:
+            path.rename(tmp_path / "old.sock")
+            second.bind(str(path))
+            second.listen()
+        listeners = read_listeners(table=read_processes(notes=Notes()), notes=Notes())
+        own = [one for one in listeners if one["inode"] == os.fstat(first.fileno()).st_ino]
+    assert [one["file_is_this_socket"] for one in own] == [not again]
