@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, List, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
@@ -32,17 +32,40 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._target
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 
-#: Each rule explains what it can of the failures that those before it left over. The order is the order of certainty:
-#: what an app server's settings say comes before what only fits.
-_RULES: tuple[Callable[[Fleet, Sequence[Failure]], list[Explanation]], ...] = (
+#: A rule about failures: it explains what it can of those that the rules before it left over.
+FailureRule = Callable[[Fleet, Sequence[Failure]], List[Explanation]]
+
+#: A rule about what answers now and did not always, or that may fail soon. It is told every explanation so far, so that
+#: it leaves out what only follows from one of them.
+PastRule = Callable[[Fleet, Sequence[Explanation]], List[Explanation]]
+RiskRule = Callable[[Fleet, Sequence[Explanation]], List[Finding]]
+
+# Rules in the order in which they are asked. What an app server's settings and the kernel say comes before what only
+# fits; a new rule goes to its family, before whatever its cause would otherwise be taken for.
+
+#: What keeps nginx from connecting.
+_CONNECTING: tuple[FailureRule, ...] = (
     startup_host_not_found,
     app_not_running,
     socket_missing,
     wrong_upstream_address,
+)
+
+#: What goes wrong on a connection: TLS, the protocol, the answer.
+_ANSWERING: tuple[FailureRule, ...] = ()
+
+#: What only fits, and at the very end what nobody can explain.
+_GUESSING: tuple[FailureRule, ...] = (
     maybe_not_running,
     nobody_at_address,
     endpoint_not_answering,
 )
+
+#: What the logs tell of endpoints that answer now.
+_PAST: tuple[PastRule, ...] = ()
+
+#: What has not happened yet.
+_RISKS: tuple[RiskRule, ...] = (advice,)
 
 
 @dataclass(frozen=True)
@@ -60,7 +83,8 @@ def diagnose(records: Mapping[str, HostRecord]) -> Diagnosis:
     fleet = Fleet(records)
     explanations = _explained(fleet)
     found = [each.finding for each in explanations]
-    found += nginx_config_invalid(fleet) + nginx_not_running(fleet) + advice(fleet, explanations)
+    found += nginx_config_invalid(fleet) + nginx_not_running(fleet)
+    found += [finding for rule in _RISKS for finding in rule(fleet, explanations)]
     findings = tuple(sorted(found, key=lambda finding: finding.rank))
     return Diagnosis(
         findings=findings,
@@ -71,12 +95,15 @@ def diagnose(records: Mapping[str, HostRecord]) -> Diagnosis:
 
 
 def _explained(fleet: Fleet) -> list[Explanation]:
-    remaining, explanations = failures(fleet), []
-    for rule in _RULES:
+    remaining = failures(fleet)
+    explanations: list[Explanation] = []
+    for rule in (*_CONNECTING, *_ANSWERING, *_GUESSING):
         found = rule(fleet, remaining)
         done = {failure for each in found for failure in each.failures}
         remaining = [failure for failure in remaining if failure not in done]
         explanations += found
+    for past in _PAST:
+        explanations += past(fleet, explanations)
     return explanations
 
 
