@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - sre.bad_gateway._attributes
   - sre.bad_gateway._attributes.diff
   - sre.bad_gateway._crossplane
+  - sre.bad_gateway._run_id
 options:
   routes:
     description:
@@ -67,6 +68,7 @@ options:
 seealso:
   - module: sre.bad_gateway.observe
   - module: sre.bad_gateway.service_listening
+  - module: sre.bad_gateway.rollback
 """
 
 EXAMPLES = r"""
@@ -98,6 +100,12 @@ changes:
   elements: str
   returned: success
   sample: ["/etc/nginx/conf.d/shop.conf:6: http://127.0.0.1:8001/ -> http://127.0.0.1:8000/"]
+recovered:
+  description: Changes that were killed in the middle and were taken back before this one, or would be in check mode.
+  type: list
+  elements: str
+  returned: success
+  sample: []
 files:
   description: The files that were changed, or would be in check mode.
   type: list
@@ -178,6 +186,7 @@ def main() -> None:
                 },
             },
             "nginx_config": {"type": "path"},
+            "run_id": {"type": "str", "default": ""},
             "_crossplane": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
@@ -188,6 +197,7 @@ def main() -> None:
             nginx_instances(module.params["nginx_config"]),
             [Correction(**route) for route in module.params["routes"]],
             check_mode=module.check_mode,
+            run_id=module.params["run_id"],
         )
     except (ChangeError, PayloadError) as error:
         module.fail_json(msg=str(error))

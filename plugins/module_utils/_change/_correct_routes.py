@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import RouteError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_change import (
     Correction,
     affected,
@@ -26,7 +26,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transacti
     Outcome,
     apply,
     check,
-    locked,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._verify import Answer, question_for
@@ -39,14 +38,16 @@ class Result:
     changes: tuple[Change, ...]
     outcome: Outcome | None  # None: all was right already
     told: tuple[str, ...]  # one line for every edit
+    recovered: Sequence[str]  # what a killed change had left, and what was done about it
 
     def as_dict(self, *, diff: bool) -> dict[str, Any]:
         """What the module returns."""
         outcome = self.outcome
         files = sorted({path for change in self.changes for path in change.new})
         result: dict[str, Any] = {
-            "changed": bool(self.changes),
-            "changes": list(self.told),
+            "changed": bool(self.changes or self.recovered),
+            "changes": [*self.recovered, *self.told],
+            "recovered": list(self.recovered),
             "files": [shown(path) for path in files],
             "validated": outcome.validated if outcome else "no",
             "validated_why": outcome.why if outcome else "nothing had to change",
@@ -61,11 +62,11 @@ class Result:
         return result
 
 
-def correct_routes(instances: Sequence[Nginx], corrections: Sequence[Correction], *, check_mode: bool) -> Result:
+def correct_routes(
+    instances: Sequence[Nginx], corrections: Sequence[Correction], *, check_mode: bool, run_id: str = ""
+) -> Result:
     """Apply every correction to the one nginx that has its route; ChangeError when that cannot be done whole."""
-    with ExitStack() as stack:
-        if not check_mode:
-            stack.enter_context(locked(instances[0].prefix))
+    with turn(module="nginx_routes", run_id=run_id, check_mode=check_mode) as recovered:
         configs = [read_config(nginx.config, prefix=nginx.prefix) for nginx in instances]
         edits: list[list[ArgumentEdit]] = [[] for _nginx in instances]
         for correction in corrections:
@@ -73,12 +74,12 @@ def correct_routes(instances: Sequence[Nginx], corrections: Sequence[Correction]
             edits[index] += edits_for(configs[index], matching(configs[index], correction), correction)
         _require_agreement(edits)
         changes = [_change(nginx, config, found) for nginx, config, found in zip(instances, configs, edits) if found]
-        outcome = (check(changes) if check_mode else apply(changes)) if changes else None
+        outcome = (check(changes) if check_mode else apply(changes, run_id=run_id)) if changes else None
     lines = tuple(
         shown(f"{edit.file}:{edit.token.line}: {edit.token} -> {edit.value}")
         for edit in {(edit.file, edit.token.start): edit for found in edits for edit in found}.values()
     )
-    return Result(changes=tuple(changes), outcome=outcome, told=lines)
+    return Result(changes=tuple(changes), outcome=outcome, told=lines, recovered=recovered)
 
 
 def _owner(instances: Sequence[Nginx], configs: Sequence[Config], correction: Correction) -> int:

@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ContextManager, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
     ChangeError,
@@ -19,7 +19,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors im
     WriteError,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import (
@@ -57,11 +56,6 @@ class Outcome:
     why: str  # why not in the namespace
     reloaded: bool
     verified: tuple[Verification, ...]
-
-
-def locked(_prefix: str = "") -> ContextManager[list[str]]:
-    """The host's turn, for who changes routes."""
-    return turn(module="nginx_routes", run_id="")
 
 
 def check(changes: Sequence[Change]) -> Outcome:

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _correct_routes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._correct_routes import correct_routes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ConfigError, RouteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_change import Correction
@@ -47,12 +45,6 @@ def test_check_mode_shows_what_would_be_written_and_writes_nothing(pair: list[Ng
     assert b"a:1" in Path(path).read_bytes()
     assert [one.name for one in Path(path).parent.iterdir()] == ["nginx.conf"]
     assert "diff" not in result.as_dict(diff=False)
-
-
-@pytest.fixture(autouse=True)
-def _own_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of this host's own is locked."""
-    monkeypatch.setattr(_correct_routes, "locked", lambda _prefix: nullcontext())
 
 
 def test_several_nginx_change_together_and_a_second_time_nothing_does(pair: list[Nginx]) -> None:
