@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _reload
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _reload, _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ReloadError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload, workers
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload, resume, workers
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx, Verdict
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 # Stands for nginx's master: one child titled as a worker, another one after SIGHUP, and the old one goes.
@@ -109,3 +109,60 @@ def test_a_unit_reloads_what_is_its_own(monkeypatch: pytest.MonkeyPatch, told: s
     monkeypatch.setattr(_reload, "workers", lambda _pid: next(generations))
     assert reload(Nginx(id="nginx", binary="nginx", config="/c", prefix="/", pid=7, unit="nginx.service"))
     assert done == [("show",), ("reload",) if by_unit else (7, signal.SIGHUP)]
+
+
+def test_a_master_that_ends_meanwhile_is_said_at_once() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import signal; print(flush=True); signal.pause()"], stdout=-1)
+    assert process.stdout is not None
+    process.stdout.readline()
+    with pytest.raises(ReloadError, match="nginx ended during the reload"):
+        reload(nginx(process.pid))  # SIGHUP ends whom nothing told otherwise
+    process.communicate()
+
+
+@pytest.mark.parametrize("drains", [True, False])
+def test_old_workers_are_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch, drains: bool) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(_reload, "_DRAIN", 0.05)
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setattr(_reload, "_signal", lambda _nginx, _pid: None)
+    monkeypatch.setattr(_reload, "_is_alive", lambda _pid: True)
+    shutting_down = b"nginx: worker process is shutting down"
+    looks = [{7: b"nginx: worker process"}, {7: shutting_down, 8: b"nginx: worker process"}]
+    monkeypatch.setattr(_reload, "_children", lambda _pid: looks.pop(0) if len(looks) > 1 else looks[0])
+    if drains:
+        looks += [{7: shutting_down, 8: b"nginx: worker process"}, {8: b"nginx: worker process"}]
+    assert reload(nginx(6))
+    assert len(waited) == 1 if drains else len(waited) > 1
+
+
+RESUMED = {
+    "it runs": ("runs", "", [], ["reload"]),
+    "its files are refused": ("refused", "", ["nginx runs on as it did, nginx -t refuses its files"], []),
+    "no unit has it": ("no unit", "", ["nginx does not run any more, start it"], []),
+    "its unit failed": ("gone", "failed", ["nginx.service had failed and was started again"], ["start nginx.service"]),
+    "somebody stopped it": ("gone", "inactive", ["nginx.service was stopped meanwhile and stays so"], []),
+}
+
+
+@pytest.mark.parametrize(("how", "state", "told", "done"), RESUMED.values(), ids=RESUMED.keys())
+def test_what_became_of_nginx_is_told(
+    monkeypatch: pytest.MonkeyPatch, how: str, state: str, told: list[str], done: list[str]
+) -> None:
+    did: list[str] = []
+    unit = None if how == "no unit" else "nginx.service"
+    one = Nginx(id="nginx", binary="nginx", config="/c", prefix="/", pid=7, unit=unit)
+    runs = one if how in ("runs", "refused") else None
+    monkeypatch.setattr(_reload, "_running", lambda _nginx: runs)
+    monkeypatch.setattr(_reload, "validate_live", lambda _nginx: Verdict(ok=how == "runs", output="[emerg] no"))
+    monkeypatch.setattr(_reload, "reload", lambda _nginx: did.append("reload"))
+    monkeypatch.setattr(_reload, "_is_there", lambda _command: True)
+    monkeypatch.setattr(_systemd, "properties", lambda *_names: {"ActiveState": state})
+    monkeypatch.setattr(_systemd, "run", lambda _command: None)
+    monkeypatch.setattr(_systemd, "act", lambda *words: did.append(" ".join(words)))
+    assert [line.partition(" as they were")[0] for line in resume(one)] == told
+    assert did == done
+
+
+def test_what_did_not_run_is_left_alone() -> None:
+    assert resume(nginx(None)) == []

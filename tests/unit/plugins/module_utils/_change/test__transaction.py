@@ -16,6 +16,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors im
     InterferenceError,
     ReloadError,
     WorseError,
+    WriteError,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import Change, apply, check
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx, Verdict
@@ -151,3 +152,39 @@ def test_what_cannot_be_put_back_is_named(world: World, monkeypatch: pytest.Monk
     with pytest.raises(ChangeError, match=r"then 502 But not all could be put back: .*/b: somebody edited"):
         apply(world.changes)
     assert world.contents == "old mine"
+
+
+def one_change(nginx: Nginx, path: Path, new: bytes | None) -> Change:
+    old = path.read_bytes() if path.exists() else None
+    return Change(nginx=nginx, old={str(path): old}, new={str(path): new}, questions={})
+
+
+def test_a_link_that_leads_out_of_the_tree_is_refused_and_one_inside_is_followed(
+    world: World, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in ("sites-available", "sites-enabled"):
+        (tmp_path / name).mkdir()
+    outside = tmp_path_factory.mktemp("outside") / "x"
+    inside = tmp_path / "sites-available" / "x"
+    nginx = Nginx(id="n", binary="n", config=str(tmp_path / "nginx.conf"), prefix=str(tmp_path), pid=None, unit=None)
+    for number, real in enumerate((outside, inside)):
+        real.write_bytes(b"old")
+        (tmp_path / "sites-enabled" / str(number)).symlink_to(real)
+    out, ok = (one_change(nginx, tmp_path / "sites-enabled" / str(number), b"new") for number in range(2))
+    for attempt in (check, apply):
+        with pytest.raises(WriteError, match=f"sites-enabled/0: the link leads to {outside}, out of {tmp_path}"):
+            attempt([ok, out])
+    assert outside.read_bytes() == inside.read_bytes() == b"old"
+    apply([ok])
+    assert (tmp_path / "sites-enabled" / "1").is_symlink()
+    assert inside.read_bytes() == b"new"
+
+
+def test_two_nginx_may_share_a_file_that_both_want_the_same_of(world: World) -> None:
+    nginx = world.changes[0].nginx
+    shared, other = (one_change(nginx, world.files[0], content) for content in (b"new", b"other"))
+    with pytest.raises(ChangeError, match="two changes want it to hold different things"):
+        apply([shared, other])
+    assert world.contents == "old old"
+    apply([shared, shared])
+    assert world.contents == "new old"

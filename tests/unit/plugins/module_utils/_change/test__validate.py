@@ -51,6 +51,34 @@ def test_new_files_are_seen_by_nginx_alone(nginx: Nginx, tmp_path: Path, content
     assert Path(nginx.config).read_text() == "good\n"
 
 
+# Refuses a directory that does not hold what the first line of the configuration says.
+LISTING = """#!/bin/sh
+read -r wanted < "$5"
+set -- "$(dirname "$5")"/sites/* "$(dirname "$5")"/sites/*/*
+for one do test -f "$one" && found="$found $(basename "$one"):$(cat "$one")"; done
+test "$found" = " $wanted" || { echo "[emerg]$found" >&2; exit 1; }
+"""
+
+
+def test_files_that_come_and_go_are_seen_by_nginx_alone(nginx: Nginx, tmp_path: Path) -> None:
+    sites = tmp_path / "sites"
+    (sites / "kept").mkdir(parents=True)
+    for name in ("b", "gone", "kept/d", ".hidden"):
+        (sites / name).write_text(name[-1:])
+    (tmp_path / "x").write_text("x")
+    (sites / "c").symlink_to("../x")
+    Path(nginx.binary).write_text(LISTING)
+    Path(nginx.config).write_text("a:new b:changed c:x d:new e:new\n")
+    names = {"a": b"new", "b": b"changed", "gone": None, "kept/d": b"new", "made/e": b"new"}
+    verdict = validate_with(nginx, {str(sites / name): content for name, content in names.items()})
+    if "unshare" in verdict.output:
+        pytest.skip(verdict.output)
+    assert verdict.ok, verdict.output
+    found = {str(path.relative_to(sites)) for path in sites.rglob("*") if not path.is_dir()}
+    assert found == {"b", "gone", "kept/d", ".hidden", "c"}
+    assert (sites / "b").read_text() == "b"
+
+
 def test_what_cannot_be_shown_to_nginx_is_said(nginx: Nginx, tmp_path: Path) -> None:
     verdict = validate_with(nginx, {str(tmp_path / "nginx.conf" / "below-a-file"): b""})
     assert (verdict.ran, verdict.ok) == (False, False)
