@@ -27,7 +27,7 @@ extends_documentation_fragment:
 options:
   run_id:
     description:
-      - The run to take back.
+      - The run to take back, with all its parts; or one part of it, C(RUN/PART).
       - By default the last run that changed this host. Taken back already, it is not followed by the one before.
     type: str
     default: ""

@@ -102,14 +102,18 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
 
 
 def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
-    """The run and what of it is still in force, newest first. A rollback is no run to take back unless it is named."""
+    """The run and what of it is still in force, newest first. A rollback is no run to take back unless it is named.
+
+    A run may have parts, named RUN/PART, that can be taken back alone; without a name all parts of the last run are.
+    """
     committed = [one for one in reversed(finished) if one.state == "committed"]
-    run_id = run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "")
+    run_id = run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "").partition("/")[0]
     gone: set[str] = set()
     for one in committed:
         if one.record.id not in gone:  # else it was taken back, and what it took back with it
             gone.update(one.record.takes_back)
-    return run_id, [one for one in committed if one.record.run_id == run_id and one.record.id not in gone]
+    parts = (one for one in committed if f"{one.record.run_id}/".startswith(f"{run_id}/"))
+    return run_id, [one for one in parts if one.record.id not in gone]
 
 
 def _edits(journals: Sequence[Journal], *, force: bool) -> list[Edit]:

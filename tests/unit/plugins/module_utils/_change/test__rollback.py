@@ -139,3 +139,14 @@ def test_the_owner_comes_back_too(file: Path) -> None:
     change("r", file, None)
     roll_back()
     assert (file.stat().st_uid, file.stat().st_gid) == (12345, 54321)
+
+
+def test_a_part_of_a_run_can_be_taken_back_alone_and_the_run_takes_back_all_of_them(file: Path) -> None:
+    other, third = file.parent / "b", file.parent / "c"
+    change("run/app", other, b"x")
+    change("run/nginx", file, b"1")
+    change("run2/nginx", third, b"x")
+    assert roll_back("run/nginx").as_dict(diff=False)["files"] == [str(file)]
+    assert roll_back("run").as_dict(diff=False)["files"] == [str(other)]
+    last = roll_back()
+    assert (last.run_id, last.as_dict(diff=False)["files"]) == ("run2", [str(third)])
