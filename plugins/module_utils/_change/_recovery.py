@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Collection
+from typing import Collection, Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, WriteError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import FileRecord, Journal, checksum
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
+    FileRecord,
+    Journal,
+    UnitAction,
+    checksum,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import resume
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import (
     install,
@@ -22,6 +27,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace i
     stage,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._signals import ends_wait
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 
 
 def recover(*, force: bool = False) -> list[str]:
@@ -91,11 +97,24 @@ def _remove_directories(one: FileRecord) -> None:
         remove_empty(Path(directory))
 
 
-def _taken_up(journal: Journal) -> list[str]:
-    if journal.record.units:
+def take_up_units(units: Iterable[UnitAction]) -> list[str]:
+    """Let systemd read its units again, and do once more what made them take files up. Says what they did not do.
+
+    A unit that does not start with its former files may not have done so before: that keeps no file from its place.
+    """
+    wanted = list(units)
+    if wanted:
         _systemd.daemon_reload()
-    told = [line for nginx in journal.record.nginx for line in resume(nginx)]
-    for one in journal.record.units:
+    told = []
+    for one in wanted:
         if one.action != "none":
-            _systemd.act(one.action, one.unit)
+            try:
+                _systemd.act(one.action, one.unit)
+            except SystemdError as error:
+                told.append(str(error))
     return told
+
+
+def _taken_up(journal: Journal) -> list[str]:
+    told = take_up_units(journal.record.units)
+    return told + [line for nginx in journal.record.nginx for line in resume(nginx)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, RouteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
@@ -23,6 +23,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal i
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._recovery import take_up_units
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import reload
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import read
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import (
@@ -45,10 +46,11 @@ class Result:
     edits: Sequence[Edit]
     units: Sequence[UnitAction]
     recovered: Sequence[str]
+    troubles: Sequence[str]  # units that did not take their former files up
 
     def as_dict(self, *, diff: bool) -> dict[str, Any]:
         """What the module returns."""
-        changes = [*self.recovered, *(f"{edit.path}: {_told(edit)}" for edit in self.edits)]
+        changes = [*self.recovered, *(f"{edit.path}: {_told(edit)}" for edit in self.edits), *self.troubles]
         result: dict[str, Any] = {
             "changed": bool(changes or self.journals),
             "changes": changes,
@@ -81,11 +83,13 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
             for change, how in zip(changes, hows):
                 require_valid_in_place(change, how)
 
-        def take_up() -> None:
-            _take_up_units(units)
+        def take_up() -> list[str]:
+            told = take_up_units(units)
             for change in changes:
                 reload(change.nginx)
+            return told
 
+        troubles: list[str] = []
         if check_mode:
             require_writable(edits)
         elif found:
@@ -97,8 +101,8 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
                 units=units,
                 takes_back=[one.record.id for one in found],
             )
-            perform(plan, accept=accept, take_up=take_up)
-    return Result(run_id=run_id, journals=found, edits=edits, units=units, recovered=recovered)
+            troubles = perform(plan, accept=accept, take_up=take_up)
+    return Result(run_id=run_id, journals=found, edits=edits, units=units, recovered=recovered, troubles=troubles)
 
 
 def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
@@ -107,7 +111,9 @@ def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal
     A run may have parts, named RUN/PART, that can be taken back alone; without a name all parts of the last run are.
     """
     committed = [one for one in reversed(finished) if one.state == "committed"]
-    run_id = run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "").partition("/")[0]
+    run_id = (
+        run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "").partition("/")[0]
+    )
     gone: set[str] = set()
     for one in committed:
         if one.record.id not in gone:  # else it was taken back, and what it took back with it
@@ -156,7 +162,7 @@ def _edit(real: str, journal: Journal, number: int) -> Edit:
 def _units(journals: Sequence[Journal]) -> list[UnitAction]:
     units: dict[str, UnitAction] = {}
     for one in (unit for journal in journals for unit in journal.record.units):
-        if units.get(one.unit, one).action == "none":
+        if one.unit not in units or units[one.unit].action == "none":
             units[one.unit] = one
     return list(units.values())
 
@@ -186,14 +192,6 @@ def _as_it_runs(nginx: Nginx) -> Nginx:
         return nginx_instances(nginx.config)[0]
     except RouteError:
         return replace(nginx, pid=None)  # it is gone: its files are put back all the same
-
-
-def _take_up_units(units: Sequence[UnitAction]) -> None:
-    if units:
-        _systemd.daemon_reload()
-    for one in units:
-        if one.action != "none":
-            _systemd.act(one.action, one.unit)
 
 
 def _told(edit: Edit) -> str:

@@ -14,6 +14,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors im
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._rollback import Result
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 
 
 def change(run_id: str, path: Path, new: bytes | None, *, units: tuple[UnitAction, ...] = ()) -> None:
@@ -131,6 +132,19 @@ def test_units_read_their_files_again_and_one_that_was_restarted_is_restarted(
     change("r", file, b"2", units=(UnitAction("a.service"), UnitAction("b.service")))
     assert [one.unit for one in roll_back().units] == ["a.service", "b.service"]
     assert done == ["daemon-reload", "restart a.service"]
+
+
+def test_a_unit_that_does_not_start_as_it_was_is_told_and_its_files_are_back_all_the_same(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(action: str, unit: str) -> None:
+        raise SystemdError(f"{action} {unit}: no")
+
+    monkeypatch.setattr(_systemd, "daemon_reload", lambda: None)
+    monkeypatch.setattr(_systemd, "act", fails)
+    change("r", file, b"1", units=(UnitAction("a.service", "restart"),))
+    assert roll_back().as_dict(diff=False)["changes"] == [f"{file}: as before the run", "restart a.service: no"]
+    assert file.read_bytes() == b"0"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
