@@ -130,6 +130,12 @@ reloaded:
   type: bool
   returned: success
   sample: true
+worse:
+  description: The routes that answered before and did not afterwards, for which everything was put back.
+  type: list
+  elements: str
+  returned: when the change was taken back for them
+  sample: ["shop.example.com / (/etc/nginx/conf.d/shop.conf:6)"]
 verified:
   description: What nginx answered on every changed route. Empty in check mode and when nginx does not run.
   type: list
@@ -161,7 +167,7 @@ verified:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._correct_routes import correct_routes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError, WorseError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_change import Correction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
@@ -199,6 +205,8 @@ def main() -> None:
             check_mode=module.check_mode,
             run_id=module.params["run_id"],
         )
+    except WorseError as error:
+        module.fail_json(msg=str(error), worse=error.worse)
     except (ChangeError, PayloadError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result.as_dict(diff=module._diff))

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 
 class ChangeError(RuntimeError):
     """The change was not made, or was taken back."""
@@ -40,4 +42,8 @@ class ReloadError(ChangeError):
 
 
 class WorseError(ChangeError):
-    """A route that answered did not answer any more."""
+    """Routes that answered did not any more."""
+
+    def __init__(self, message: str, *, worse: Sequence[str]) -> None:
+        super().__init__(message)
+        self.worse = list(worse)

@@ -155,7 +155,7 @@ def _verified(changes: Sequence[Change], before: Mapping[str, Answer]) -> tuple[
     worse = [route for route, answer in after.items() if _worse(before[route], answer)]
     if worse:
         told = "; ".join(f"{route}: {_told(before[route])}, then {_told(after[route])}" for route in worse)
-        raise WorseError(f"a route that answered did not any more, everything was put back. {told}")
+        raise WorseError(f"a route that answered did not any more, everything was put back. {told}", worse=worse)
     return tuple(Verification(route=route, before=before[route], after=answer) for route, answer in after.items())
 
 

@@ -115,8 +115,9 @@ WORSE: list[list[int | None]] = [[200, 502, 502], [200, None, None], [404, 500, 
 @pytest.mark.parametrize("statuses", WORSE)
 def test_a_route_that_got_worse_puts_everything_back(world: World, statuses: list[int | None]) -> None:
     world.statuses = iter(statuses)
-    with pytest.raises(WorseError, match="the route"):
+    with pytest.raises(WorseError, match="the route") as caught:
         apply(world.changes)
+    assert caught.value.worse == ["the route"]
     assert (world.contents, world.events) == ("old old", ["reload with new new", "reload with old old"])
 
 
