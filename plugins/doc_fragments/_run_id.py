@@ -13,6 +13,7 @@ options:
   run_id:
     description:
       - The run that this change belongs to. M(sre.bad_gateway.rollback) takes back all changes of a run.
+      - V(RUN/PART) names a part of a run, which can be taken back with the run or alone.
       - By default the change is a run of its own.
     type: str
     default: ""

@@ -96,6 +96,11 @@ class Record:
     units: tuple[UnitAction, ...] = ()
     takes_back: tuple[str, ...] = ()
 
+    @property
+    def whole_run(self) -> str:
+        """A run may have parts, which are named RUN/PART."""
+        return self.run_id.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Journal:
@@ -184,9 +189,9 @@ def unfinished() -> list[Journal]:
 def sweep() -> None:
     """Remove what was never begun, and finished runs beyond those that are kept."""
     found = finished()
-    runs = list(dict.fromkeys(one.record.run_id for one in reversed(found)))
+    runs = list(dict.fromkeys(one.record.whole_run for one in reversed(found)))
     for one in found:
-        if one.record.run_id in runs[KEPT_RUNS:]:
+        if one.record.whole_run in runs[KEPT_RUNS:]:
             one.directory.rename(one.directory.parent / f".old-{one.record.id}")
     for directory in (state_directory() / "transactions").glob(".*"):
         shutil.rmtree(directory)

@@ -112,7 +112,7 @@ def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal
     """
     committed = [one for one in reversed(finished) if one.state == "committed"]
     run_id = (
-        run_id or next((one.record.run_id for one in committed if one.record.module != MODULE), "").partition("/")[0]
+        run_id or next((one.record.whole_run for one in committed if one.record.module != MODULE), "").partition("/")[0]
     )
     gone: set[str] = set()
     for one in committed:

@@ -73,6 +73,19 @@ def test_a_run_is_chosen_by_name_and_is_the_last_one_otherwise(file: Path) -> No
     assert roll_back("no such run").as_dict(diff=False)["changed"] is False
 
 
+def test_a_part_of_a_run_is_taken_back_alone_or_with_it(file: Path) -> None:
+    other, third = file.parent / "b", file.parent / "c"
+    change("r/one", file, b"1")
+    change("r/two", other, b"x")
+    change("r/two", third, b"x")
+    roll_back("r/two")
+    assert (file.read_bytes(), other.exists(), third.exists()) == (b"1", False, False)
+    change("r/two", other, b"x")
+    result = roll_back()
+    assert (result.run_id, len(result.journals)) == ("r", 2)
+    assert (file.read_bytes(), other.exists()) == (b"0", False)
+
+
 def test_nothing_on_record_is_nothing_to_do() -> None:
     assert roll_back().as_dict(diff=True) == {
         "changed": False,

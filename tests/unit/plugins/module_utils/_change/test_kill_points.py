@@ -219,8 +219,8 @@ def _arm(when: When, told: int, inside: tuple[Path, ...]) -> None:
     def hook(event: str, given: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(given[2], int) and given[2] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR)
         path = os.fsdecode(given[0]) if given and isinstance(given[0], (str, bytes, os.PathLike)) else None
-        elsewhere = (
-            (path is None and event == "open") or (path is not None and not path.startswith(tuple(map(str, inside))))
+        elsewhere = (path is None and event == "open") or (
+            path is not None and not path.startswith(tuple(map(str, inside)))
         )
         if (event in EVENTS or writes) and not elsewhere:
             step(f"{event} {path or ''}")
