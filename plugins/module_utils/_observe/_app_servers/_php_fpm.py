@@ -89,7 +89,7 @@ class _Files:
     def lines(self, path: Path | None, section: str = "") -> Iterator[tuple[str, str, str, str]]:
         """(section, name, value, file); an included file goes on in the section that it is included in."""
         if path in self._seen or len(self._seen) >= _MOST_FILES:
-            self._miss(f"PHP-FPM settings {path}", "included in a circle" if path in self._seen else "too many files")
+            self.miss(f"PHP-FPM settings {path}", "included in a circle" if path in self._seen else "too many files")
             return
         text = read_text(path, what="PHP-FPM settings", notes=self._notes)
         if text is None or path is None:
@@ -104,12 +104,12 @@ class _Files:
                 name, _equals, value = line.partition("=")
                 name, value = name.strip(), value.strip().strip("\"'")
                 if name == "include":
-                    for file in itertools.islice(sorted(glob.iglob(value)), _MOST_FILES):  # noqa: PTH207  # absolute
+                    for file in sorted(itertools.islice(glob.iglob(value), _MOST_FILES)):  # noqa: PTH207  # absolute
                         yield from self.lines(Path(file), section)
                 else:
                     yield section, name, value, str(path)
 
-    def _miss(self, what: str, why: str) -> None:
+    def miss(self, what: str, why: str) -> None:
         self._notes.miss(what, why)
         self.whole = False
 
@@ -159,6 +159,9 @@ def read_php_fpm(start: Start, *, notes: Notes) -> Reading:
     pools: dict[str, Reading] = {}
     path = _main_file(start)
     for line in files.lines(path):
+        if len(pools) > _MOST_FILES:
+            files.miss(f"PHP-FPM settings {path}", "too many pools")
+            break
         _put(reading, pools, line)
     shown = {}
     for name, pool in pools.items():

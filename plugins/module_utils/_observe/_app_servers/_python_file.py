@@ -20,7 +20,7 @@ from typing import Any
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._reading import UNKNOWN
 
 _NUMBERS = (int, float, complex)
-_LONGEST = 1 << 16
+_LONGEST = 1 << 16  # characters of a value, and of the file: Python 3.8 itself crashes on what nests deeper than that
 _LARGEST = 1 << 63
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -263,6 +263,8 @@ def read_python_values(
 
     Raises ValueError when it is not Python that can be read.
     """
+    if len(text) > _LONGEST:
+        raise ValueError("larger than 64 KiB")
     try:
         reader = _Reader(environment, file)
         reader.run(ast.parse(text).body)

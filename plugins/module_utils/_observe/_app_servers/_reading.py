@@ -17,6 +17,7 @@ request_timeout seconds after which the app server ends a request or its worker;
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,6 +187,8 @@ def read_text(path: Path | None, *, what: str, notes: Notes, required: bool = Tr
         notes.miss(what, "not known where they are")
         return None
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would keep us waiting
+            raise OSError("not a file")
         with path.open("rb") as file:
             text = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:

@@ -72,7 +72,8 @@ _INI = frozenset(["ini", "include", "inherit"])
 _OTHER_FILES = re.compile(r"\.(?:ya?ml|xml|json)(?::\w+)?$")
 _PLACEHOLDER = re.compile(r"%\((?P<name>[^)]+)\)|%(?P<letter>[a-zA-Z])|\$\((?P<variable>\w+)\)|@\(")
 _DEEPEST = 8
-_MOST = 10_000
+_MOST = 2_000  # options
+_MOST_FILES = 64
 
 
 @dataclass
@@ -83,6 +84,7 @@ class _Options:
     notes: Notes
     found: list[tuple[str, str, str]] = field(default_factory=list)
     whole: bool = True
+    files: int = 0
 
     def add(self, name: str, value: str, source: str, *, depth: int = 0) -> None:
         name = _SAME.get(name, name)
@@ -99,8 +101,9 @@ class _Options:
 
     def _ini(self, name: str, *, depth: int) -> None:
         file, _colon, section = name.partition(":")
-        if depth >= _DEEPEST:
-            self.miss(f"uWSGI settings {name}", "included too deep")
+        self.files += 1
+        if depth >= _DEEPEST or self.files >= _MOST_FILES:
+            self.miss(f"uWSGI settings {name}", "included too deep or too often")
             return
         path = self.start.path(file)
         text = read_text(path, what="uWSGI settings", notes=self.notes)
@@ -108,10 +111,14 @@ class _Options:
             self.whole = False
             return
         for option, value in _section(text, section or "uwsgi"):
+            if self.files >= _MOST_FILES:
+                return  # as the note says
             self.add(option, _in_file(value, path), str(path), depth=depth + 1)
 
     def value(self, text: str) -> Any:
         """With %(name) and $(VARIABLE) replaced; UNKNOWN when one of them is not known."""
+        if not _PLACEHOLDER.search(text):
+            return text
         options = {name: value for name, value, _source in self.found}
 
         def replacement(match: re.Match[str]) -> str:

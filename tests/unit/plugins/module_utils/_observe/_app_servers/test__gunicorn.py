@@ -100,7 +100,8 @@ def test_what_the_worker_class_makes_of_it(options: str, worker_class: str, idle
     ("file", "missed"),
     [
         pytest.param("workers = \n", "not Python that can be read", id="not Python"),
-        pytest.param("#" * (1 << 20) + "\n", "larger than 1 MiB", id="too large"),
+        pytest.param("#" * (1 << 20) + "\n", "larger than 1 MiB", id="too large to be a settings file"),
+        pytest.param("#" * (1 << 17) + "\n", "larger than 64 KiB", id="too large to be parsed"),
         pytest.param("from base import *\n", "it takes all names of another module", id="a star import"),
     ],
 )

@@ -113,6 +113,11 @@ def test_what_cannot_be_read_is_one_error(text: str) -> None:
         read(text)
 
 
+def test_a_file_too_large_to_be_parsed_safely_is_not() -> None:
+    with pytest.raises(ValueError, match="larger than 64 KiB"):
+        read("x = " + "1+" * 500_000 + "1")
+
+
 def test_nothing_is_run(tmp_path: Path) -> None:
     witness = tmp_path / "ran"
     assert read(f"open({str(witness)!r}, 'w')\nimport os\nos.mkdir({str(witness)!r})\nx = 1") == 1

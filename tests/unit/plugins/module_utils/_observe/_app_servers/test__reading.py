@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +20,10 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
     number,
     parse_bind,
     parse_options,
+    read_text,
     truth,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
 OPTIONS = (
     Option("bind", ("-b", "--bind")),
@@ -81,3 +85,12 @@ def test_a_later_layer_wins_and_what_is_hidden_is_none() -> None:
     assert sources == {"workers": "ExecStart", "timeout": "/etc/unreadable"}
     assert not reading.settings_known
     assert set(COMMON) <= set(settings)
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    notes = Notes()
+    assert read_text(tmp_path / "fifo", what="settings", notes=notes) is None
+    assert notes.entries == [{"what": f"settings {tmp_path}/fifo", "why": "not a file"}]
+    assert read_text(tmp_path / "gone", what="settings", notes=notes, required=False) == ""
+    assert len(notes.entries) == 1
