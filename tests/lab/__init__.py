@@ -43,10 +43,12 @@ from ._declared import REQUESTS, Request, declared_fleet, open_fleet
 from ._doctor import Problem, gather_facts, judge
 from ._embedded import EmbeddedFleet
 from ._fleet import Fleet, HostSpec
+from ._trees import Entry
 
 __all__ = [
     "REQUESTS",
     "EmbeddedFleet",
+    "Entry",
     "Fleet",
     "HostSpec",
     "LabError",

@@ -46,6 +46,9 @@ class HostSpec:
     name: str
     roles: tuple[str, ...] = ("plain",)
     image: str = "debian12"
+    files: tuple[Entry, ...] = ()  # of its own, over those of its roles
+    enabled: tuple[str, ...] = ()  # units of its own, besides those of its roles
+    memory: str = ""  # its limit, as podman writes it: "200m"
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", self.name):
@@ -64,9 +67,9 @@ def role_names() -> list[str]:
 def host_entries(spec: HostSpec, public_key: bytes) -> list[Entry]:
     """All that is laid over the image before the host boots."""
     directories = [ROLES_DIR / role for role in spec.roles]
-    files = [entry for directory in directories for entry in entries_of(directory / "root")]
+    files = [*(entry for directory in directories for entry in entries_of(directory / "root")), *spec.files]
     shipped = {entry.path for entry in files}
-    enabled = [unit for directory in directories for unit in _lines(directory / "enabled")]
+    enabled = [*(unit for directory in directories for unit in _lines(directory / "enabled")), *spec.enabled]
     links = [enabling_link(unit, shipped) for unit in dict.fromkeys(enabled)]
     return [*files, *links, Entry("root/.ssh/authorized_keys", 0o600, public_key)]
 
@@ -92,6 +95,7 @@ def create_arguments(
         # SYS_ADMIN and NET_ADMIN: private mount namespaces for `nginx -t`, and firewall faults.
         *("--ulimit=nproc=1000:1000", "--cap-add=SYS_ADMIN,NET_ADMIN"),
         *("--network", network, "--ip", addresses[spec.name]),
+        *((f"--memory={spec.memory}",) if spec.memory else ()),
         *(f"--add-host={name}:{address}" for name, address in addresses.items() if name != spec.name),
         *(f"--label={key}={value}" for key, value in labels.items()),
         _images.tag_of(spec.image),

@@ -1,0 +1,17 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every entry of the catalogue: faults by family, then healthy fleets, then the proofs of the harness itself."""
+
+from __future__ import annotations
+
+from . import _tcp, _tls, _unix
+
+FAULTS = (
+    *_tcp.FAULTS,
+    *_unix.FAULTS,
+    *_tls.FAULTS,
+)
+if len({fault.id for fault in FAULTS}) != len(FAULTS):
+    raise ValueError("two entries of the catalogue have one id")
