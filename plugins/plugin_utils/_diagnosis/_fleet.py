@@ -97,7 +97,12 @@ class Fleet:
         return [app for app in apps if any(place.is_served_by(key) for key in app["binds"])]
 
     def listeners(self, place: Place) -> list[Listener]:
-        listeners = self.observations[place.host]["listeners"]
+        """Those in other network namespaces do not count, unless they have a path."""
+        listeners = [
+            each
+            for each in self.observations[place.host]["listeners"]
+            if each["transport"] == "unix" or not each["network_namespace"]
+        ]
         return [each for each in listeners if place.is_served_by(key_of(each["address"], each["port"]))]
 
     def app_behind(self, place: Place) -> AppServer | None:
