@@ -20,18 +20,19 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Endpoint,
     EndpointKey,
     ErrorLogSetting,
-    Network,
     NginxInstance,
     Observation,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import read_capacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import (
     Manner,
     default_manner,
     manners,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network import listen_overflows, read_network
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     ProcessTable,
@@ -101,8 +102,8 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
         settings={},
         route_settings=[{}],
         statuses=[],
-        open_files_limit=None,
-        open_files=None,
+        open_files_limit=instance.open_files_limit,
+        open_files=instance.open_files,
         runs_as_configured=_instances.runs_as_configured(instance, config.files),
     )
     return _Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
@@ -239,11 +240,31 @@ def _read_nginxes(*, table: ProcessTable, units: Units, options: ObserveOptions,
     return nginxes
 
 
+def _worker_uids(nginxes: Iterable[_Nginx]) -> list[int]:
+    credentials = [_viewpoint(nginx).credentials for nginx in nginxes]
+    return sorted({one.uid for one in credentials if one})
+
+
+def _capacity(nginxes: Sequence[_Nginx], *, sockets: Iterable[str], notes: Notes) -> Capacity:
+    """Room for what nginx writes: its logs, what it buffers, and what app servers listen on."""
+    settings = [*(one for nginx in nginxes for one in (*nginx.shown["error_logs"], *nginx.shown["access_logs"]))]
+    return read_capacity(
+        logs=[one["destination"] for one in settings if one["destination"].startswith("/")],
+        written=[
+            *sockets,
+            *(path for nginx in nginxes for path in _instances.temporary_paths(nginx.found, nginx.shown["settings"])),
+        ],
+        masters=[nginx.found.pid for nginx in nginxes if nginx.found.pid is not None],
+        notes=notes,
+    )
+
+
 def observe(options: ObserveOptions) -> Observation:
     """Look at this host. Nothing that is broken on it is an error here; what could not be seen is in `missed`."""
     started = time.monotonic()
     notes = Notes()
     observed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    overflows = listen_overflows(notes=notes)
     around = look_around(notes=notes)
     table, listeners, units = around.table, around.listeners, around.units
     nginxes = _read_nginxes(table=table, units=units, options=options, notes=notes)
@@ -255,11 +276,12 @@ def observe(options: ObserveOptions) -> Observation:
     left = options.seconds - (time.monotonic() - probing)
     looked = _look(nginxes, unrouted, mode=options.probe, seconds=left, notes=notes)
     paths = [endpoint["path"] for endpoint in endpoints if endpoint["path"]]
+    host = read_host(systemd=units.systemd, notes=notes)
     return Observation(
         schema=SCHEMA_VERSION,
         collection_version=COLLECTION_VERSION,
         observed_at=observed_at,
-        host=read_host(systemd=units.systemd, notes=notes),
+        host=host,
         nginx=[nginx.shown for nginx in nginxes],
         endpoints=[*endpoints, *unrouted],
         listeners=listeners,
@@ -270,26 +292,14 @@ def observe(options: ObserveOptions) -> Observation:
         error_logs=_error_log.read_error_logs(_error_log_settings(nginxes), limit=options.log_bytes, notes=notes),
         access_logs=[],
         journals=[],
-        network=Network(
-            filters=[],
-            paths=[],
-            connections=[],
-            sysctls={},
-            listen_overflows=None,
-            listen_overflows_while_looking=None,
-            conntrack_count=None,
-            conntrack_max=None,
+        network=read_network(
+            [*endpoints, *unrouted],
+            own=host["addresses"],
+            uids=_worker_uids(nginxes),
+            overflows_before=overflows,
+            notes=notes,
         ),
-        capacity=Capacity(
-            cpus=0,
-            memory=0,
-            memory_available=0,
-            filesystems=[],
-            log_rotation=[],
-            selinux="absent",
-            apparmor="absent",
-            denials=[],
-        ),
+        capacity=_capacity(nginxes, sockets=paths, notes=notes),
         missed=notes.entries,
         seconds=round(time.monotonic() - started, 3),
     )

@@ -12,9 +12,11 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage, ConfigTest
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage, ConfigTest, Settings
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
     ProcessTable,
@@ -30,7 +32,9 @@ _OPTION = re.compile(r"(?:^|\s)-(?P<letter>[cpge])\s*(?P<value>.*?)(?=\s-[cpgetT
 _VERSION = re.compile(
     r"^(?P<name>\w+) version: (?P<product>[\w.-]+)/(?P<version>\d[\w.-]*)(?: \((?P<extra>[^)]*)\))?", re.MULTILINE
 )
-_CONFIGURE_OPTION = re.compile(r"--(?P<name>prefix|conf-path|error-log-path|user)=(?P<value>'[^']*'|\S+)")
+_CONFIGURE_OPTION = re.compile(
+    r"--(?P<name>prefix|conf-path|error-log-path|user|http-[a-z-]+-temp-path)=(?P<value>'[^']*'|\S+)"
+)
 # `nginx: [emerg] ...` while the configuration is read; afterwards lines as in the error log it opened.
 _TEST_LINE = re.compile(
     r"^(?:nginx:|\d{4}/\d\d/\d\d [\d:]{8}) \[(?P<level>\w+)\] (?:\d+#\d+: )?(?P<message>.*)$", re.MULTILINE
@@ -63,6 +67,7 @@ class Build:
     config: str = "conf/nginx.conf"
     error_log: str = "logs/error.log"
     user: str = "nobody"
+    temporary: tuple[tuple[str, str], ...] = ()  # ("client_body_temp_path", "/var/lib/nginx/body") ...
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Instance:
     unit: str | None
     credentials: Credentials | None  # of a running worker
     workers_since: float | None  # start of the oldest worker that serves
+    open_files_limit: int | None = None  # of a worker, soft
+    open_files: int | None = None  # the most that a worker holds
 
 
 def parse_command(words: str, *, binary: str, directory: str = "/") -> Command:
@@ -118,6 +125,9 @@ def parse_build(text: str) -> Build:
         config=options.get("conf-path", default.config),
         error_log=options.get("error-log-path", default.error_log),
         user=options.get("user", default.user),
+        temporary=tuple(
+            (name[len("http-") :].replace("-", "_"), path) for name, path in options.items() if name.startswith("http-")
+        ),
     )
 
 
@@ -221,6 +231,54 @@ def _worker_credentials(workers: Sequence[Process], *, proc: Path, notes: Notes)
     return None
 
 
+def parse_open_files_limit(text: str) -> int | None:
+    """The soft limit of /proc/PID/limits; None also when there is none."""
+    for line in text.splitlines():
+        if line.startswith("Max open files"):
+            soft = line.split()[3]
+            return int(soft) if soft.isdigit() else None
+    return None
+
+
+def _open_files_limit(workers: Sequence[Process], *, proc: Path, notes: Notes) -> int | None:
+    for worker in workers:
+        try:
+            return parse_open_files_limit((proc / str(worker.pid) / "limits").read_text("ascii"))
+        except OSError as error:
+            notes.miss("limits of nginx's workers", error)
+    return None
+
+
+def _count_files(pid: int, *, proc: Path) -> int:
+    return len(os.listdir(proc / str(pid) / "fd"))  # noqa: PTH208  # no Path for each of thousands
+
+
+def _open_files(workers: Sequence[Process], *, proc: Path, notes: Notes) -> int | None:
+    """root of a container may have to look with the workers' own eyes."""
+    most: int | None = None
+    for worker in workers:
+        count = partial(_count_files, worker.pid, proc=proc)
+        try:
+            try:
+                number = count()
+            except PermissionError:
+                if os.geteuid() != 0:
+                    raise
+                number = int(as_user(worker.uid, worker.gid, count))
+        except OSError as error:
+            notes.miss("open files of nginx's workers", error)
+            return most
+        most = max(most or 0, number)
+    return most
+
+
+def temporary_paths(instance: Instance, settings: Settings) -> list[str]:
+    """Where nginx keeps what it buffers; only the main levels of its configuration are asked."""
+    compiled = dict(instance.build.temporary)
+    names = {**compiled, **{name: paths[0][0] for name, paths in settings.items() if name in compiled and paths and paths[0]}}
+    return [_absolute(path, base=instance.prefix) for path in names.values()]
+
+
 def _running(table: ProcessTable, *, builds: _Builds, notes: Notes) -> list[Instance]:
     found = []
     for process in table:
@@ -247,6 +305,8 @@ def _running(table: ProcessTable, *, builds: _Builds, notes: Notes) -> list[Inst
                 unit=process.unit if process.unit and process.unit.endswith(".service") else None,
                 credentials=_worker_credentials(workers, proc=table.proc, notes=notes),
                 workers_since=min((worker.started for worker in workers), default=None),
+                open_files_limit=_open_files_limit(workers, proc=table.proc, notes=notes),
+                open_files=_open_files(workers, proc=table.proc, notes=notes),
             )
         )
     return _without_predecessors(found, table=table)

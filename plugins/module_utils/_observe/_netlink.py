@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kernel asked over netlink: addresses of interfaces and queues of listening sockets, without any command."""
+"""The kernel asked over netlink, without any command: addresses, routes, neighbours, queues of listening sockets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _NETLINK_ROUTE, _NETLINK_SOCK_DIAG = 0, 4
 _RTM_GETADDR, _SOCK_DIAG_BY_FAMILY = 22, 20
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTM_GETROUTE, _RTM_GETNEIGH = 26, 30
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _NDA_DST = 1, 4, 5, 1
+_NEIGHBOUR_STATES = {
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
+_NETLINK_NETFILTER, _NFT_GETTABLE, _NFTA_TABLE_NAME = 12, 0x0A01, 1
+_NFT_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 _LISTEN = 1 << 10  # TCP_LISTEN as a bit of the wanted states
 _UDIAG_SHOW_VFS, _UNIX_DIAG_VFS = 0x02, 1
 _UDIAG_SHOW_RQLEN, _UNIX_DIAG_RQLEN = 0x10, 4
@@ -115,3 +129,60 @@ def unix_queues() -> dict[int, Queue]:
     request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _LISTEN, 0, show, 0xFFFFFFFF, 0xFFFFFFFF)
     answers = (parse_unix_queue(body) for body in _dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request))
     return {inode: queue for inode, queue in answers if queue}
+
+
+@dataclass(frozen=True)
+class RouteTo:
+    interface: int | None
+    gateway: str | None
+
+
+def parse_route(body: bytes) -> RouteTo:
+    """Of an RTM_NEWROUTE."""
+    found = attributes(body[12:])  # struct rtmsg
+    interface, gateway = found.get(_RTA_OIF), found.get(_RTA_GATEWAY)
+    return RouteTo(
+        interface=struct.unpack("=I", interface)[0] if interface else None,
+        gateway=socket.inet_ntop(body[0], gateway) if gateway else None,
+    )
+
+
+def route_to(address: str) -> RouteTo:
+    """What the routing table says; raises OSError when it has no way: ENETUNREACH, or what a blackhole route says."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address.partition("%")[0])
+    destination = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), _RTA_DST) + packed
+    request = struct.pack("=BBBBBBBBI", family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + destination
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as channel:
+        channel.settimeout(2)
+        channel.send(_HEADER.pack(_HEADER.size + len(request), _RTM_GETROUTE, 1, 1, 0) + request)
+        for answer, body in messages(channel.recv(1 << 16)):
+            if answer == _ERROR:
+                number = -struct.unpack_from("=i", body)[0]
+                raise OSError(number, os.strerror(number))
+            return parse_route(body)
+    raise OSError("the kernel gave no answer")
+
+
+def parse_neighbour(body: bytes) -> tuple[str, str] | None:
+    """(address, state) of an RTM_NEWNEIGH."""
+    family, _interface, state = struct.unpack_from("=BxxxiH", body)
+    address = attributes(body[12:]).get(_NDA_DST)
+    if address is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return socket.inet_ntop(family, address), _NEIGHBOUR_STATES.get(state, str(state))
+
+
+def neighbours() -> dict[str, str]:
+    """The state of every neighbour, by address; raises OSError."""
+    request = struct.pack("=BxxxiHBB", socket.AF_UNSPEC, 0, 0, 0, 0)
+    return dict(filter(None, (parse_neighbour(body) for body in _dump(_NETLINK_ROUTE, _RTM_GETNEIGH, request))))
+
+
+def nft_tables() -> list[tuple[str, str]]:
+    """(family, name) of every table of nftables; raises OSError."""
+    found = []
+    for body in _dump(_NETLINK_NETFILTER, _NFT_GETTABLE, struct.pack("=BBH", 0, 0, 0)):
+        name = attributes(body[4:]).get(_NFTA_TABLE_NAME, b"").rstrip(b"\0").decode("utf-8", "replace")
+        found.append((_NFT_FAMILIES.get(body[0], str(body[0])), name))
+    return found

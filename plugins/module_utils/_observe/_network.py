@@ -1,0 +1,254 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What lies between nginx and its endpoints: packet filters, routes, connections, limits of the kernel."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    Connections,
+    Endpoint,
+    FilterRule,
+    Network,
+    NetworkPath,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import Filters, read_filters
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._packet_filter import Packet, hit, user_of
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
+
+_PROC = Path("/proc")
+_SYSCTLS = (
+    "net.core.somaxconn",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_abort_on_overflow",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_max_syn_backlog",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv6.conf.all.disable_ipv6",
+    "net.ipv6.conf.default.disable_ipv6",
+    "net.ipv6.conf.lo.disable_ipv6",
+)
+_STATES = {"01": "established", "02": "syn_sent", "06": "time_wait", "08": "close_wait"}
+_MOST_LINES = 200_000
+_MOST_PATHS = 256
+_WORD = struct.Struct("=I")
+
+
+def read_sysctls(*, proc: Path = _PROC) -> dict[str, str]:
+    """Those that exist; a kernel without IPv6 has not all of them."""
+    found = {}
+    for name in _SYSCTLS:
+        try:
+            found[name] = " ".join((proc / "sys" / name.replace(".", "/")).read_text("ascii").split())
+        except OSError:
+            continue
+    return found
+
+
+def listen_overflows(*, notes: Notes, proc: Path = _PROC) -> int | None:
+    """How often a full accept queue cost a connection since boot."""
+    try:
+        lines = [line.split() for line in (proc / "net" / "netstat").read_text("ascii").splitlines()]
+    except OSError as error:
+        notes.miss("listen overflows (/proc/net/netstat)", error)
+        return None
+    for names, values in zip(lines[::2], lines[1::2]):
+        if names[:1] == ["TcpExt:"] and "ListenOverflows" in names:
+            return int(values[names.index("ListenOverflows")])
+    return None
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None  # connections are not tracked
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _is_local(address: str, own: set[str]) -> bool:
+    return address in own or ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+def read_paths(addresses: Iterable[str], *, notes: Notes) -> list[NetworkPath]:
+    """How the kernel would reach each address; nothing is sent."""
+    wanted = sorted(set(addresses))
+    if not wanted:
+        return []
+    if len(wanted) > _MOST_PATHS:
+        notes.miss("routes to addresses of endpoints", f"only {_MOST_PATHS} of {len(wanted)} are looked up")
+    try:
+        neighbours = _netlink.neighbours()
+    except OSError as error:
+        notes.miss("neighbours (netlink)", error)
+        neighbours = {}
+    return [_path(address, neighbours) for address in wanted[:_MOST_PATHS]]
+
+
+def _path(address: str, neighbours: dict[str, str]) -> NetworkPath:
+    try:
+        route = _netlink.route_to(address)
+    except OSError as error:
+        return NetworkPath(address=address, reachable=False, why=reason(error), interface=None, neighbour=None)
+    try:
+        interface = socket.if_indextoname(route.interface) if route.interface else None
+    except OSError:
+        interface = None
+    return NetworkPath(
+        address=address,
+        reachable=True,
+        why="",
+        interface=interface,
+        neighbour=neighbours.get(route.gateway or address),
+    )
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+def encode_address(address: str, port: int) -> str:
+    """As /proc/net/tcp{,6} prints it."""
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    words = [f"{_WORD.unpack(packed[start : start + 4])[0]:08X}" for start in range(0, len(packed), 4)]
+    return "".join(words) + f":{port:04X}"
+
+
+def count_connections(lines: Iterable[str], wanted: dict[str, Connections]) -> None:
+    """Add every connection to a remote end among `wanted` (by its encoded address)."""
+    for line in lines:
+        fields = line.split(None, 4)
+        if len(fields) > 3 and fields[2] in wanted and fields[3] in _STATES:
+            wanted[fields[2]][_STATES[fields[3]]] += 1  # type: ignore[literal-required]
+
+
+def read_connections(ends: Iterable[tuple[str, int]], *, notes: Notes, proc: Path = _PROC) -> list[Connections]:
+    wanted = {
+        encode_address(address, port): Connections(
+            address=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            established=0,
+            syn_sent=0,
+            time_wait=0,
+            close_wait=0,
+        )
+        for address, port in sorted(set(ends))
+    }
+    for name in ("tcp", "tcp6") if wanted else ():
+        path = proc / "net" / name
+        try:
+            with path.open(encoding="ascii", errors="replace") as file:
+                count_connections(_bounded(file, str(path), notes=notes), wanted)
+        except OSError as error:
+            if name == "tcp":
+                notes.miss(f"connections of {path}", error)
+    return [one for one in wanted.values() if any(one[state] for state in _STATES.values())]  # type: ignore[literal-required]
+
+
+def _bounded(lines: Iterable[str], name: str, *, notes: Notes) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        if number >= _MOST_LINES:
+            notes.miss(f"connections of {name}", f"only the first {_MOST_LINES} are counted")
+            return
+        yield line
+
+
+# --- packet filters ---------------------------------------------------------------------------------------------------
+
+
+def packets(endpoint: Endpoint, *, own: set[str], uids: Sequence[int | None]) -> Iterator[Packet]:
+    """The first packets of connections to an endpoint: nginx's own, and on its own host those from other hosts."""
+    port = endpoint["port"]
+    if port is None:
+        return
+    for address in endpoint["addresses"]:
+        version, local = _version(address), _is_local(address, own)
+        source = address if local else None
+        interface = "lo" if local else ""
+        for uid in uids:
+            yield Packet("output", address, port, interface, version, saddr=source, uid=uid)
+        if local:
+            yield Packet("input", address, port, "lo", version, saddr=source)
+            if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+                yield Packet("input", address, port, "", version)
+    if endpoint["key"].startswith(("tcp:0.0.0.0:", "tcp:[::]:")):
+        yield Packet("input", None, port, "", 6 if "[" in endpoint["key"] else 4)
+
+
+def filter_rules(
+    endpoints: Iterable[Endpoint], filters: Filters, *, own: set[str], uids: Sequence[int | None]
+) -> list[FilterRule]:
+    """The rules that stop connections to endpoints, each with all endpoints that it hits."""
+    found: dict[tuple[str, ...], FilterRule] = {}
+    for endpoint in endpoints:
+        for packet in packets(endpoint, own=own, uids=uids):
+            stopped = hit(packet, filters.tables)
+            if stopped is None:
+                continue
+            where = f"{stopped.table.family} {stopped.table.name} {stopped.chain.name}"
+            text = filters.text(stopped.table, stopped.rule)
+            rule = found.setdefault(
+                (stopped.table.tool, where, text),
+                FilterRule(
+                    tool=stopped.table.tool,
+                    where=where,
+                    rule=text,
+                    verdict=str(stopped.rule.verdict),
+                    endpoints=[],
+                    user=user_of(stopped.rule),
+                    certain=stopped.certain,
+                    packets=stopped.rule.packets,
+                ),
+            )
+            rule["certain"] = rule["certain"] or stopped.certain
+            if endpoint["key"] not in rule["endpoints"]:
+                rule["endpoints"].append(endpoint["key"])
+    return list(found.values())
+
+
+# --- all --------------------------------------------------------------------------------------------------------------
+
+
+def read_network(
+    endpoints: Sequence[Endpoint],
+    *,
+    own: Iterable[str],
+    uids: Sequence[int | None],
+    overflows_before: int | None,
+    notes: Notes,
+    proc: Path = _PROC,
+) -> Network:
+    """`own` are this host's addresses, `uids` those of nginx's workers."""
+    local = set(own)
+    ends = [(address, one["port"]) for one in endpoints if one["port"] for address in one["addresses"]]
+    filters = read_filters(notes=notes) if ends else Filters()
+    overflows = listen_overflows(notes=notes, proc=proc)
+    return Network(
+        filters=filter_rules(endpoints, filters, own=local, uids=uids or [os.geteuid()]),
+        paths=read_paths((address for address, _port in ends if not _is_local(address, local)), notes=notes),
+        connections=read_connections(
+            ((address, port) for address, port in ends if "%" not in address), notes=notes, proc=proc
+        ),
+        sysctls=read_sysctls(proc=proc),
+        listen_overflows=overflows,
+        listen_overflows_while_looking=None
+        if overflows is None or overflows_before is None
+        else overflows - overflows_before,
+        conntrack_count=_number(proc / "sys/net/netfilter/nf_conntrack_count"),
+        conntrack_max=_number(proc / "sys/net/netfilter/nf_conntrack_max"),
+    )
