@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes a configuration as large as a hoster's: any number of vhosts, each in a file of its own with an upstream block.
+"""Writes a configuration as large as a hoster's: any number of vhosts, each in its own file with an upstream.
 
 It stands alone under its prefix and needs no root: `nginx -t -p PREFIX -c nginx.conf` accepts it.
 """

@@ -10,7 +10,7 @@ import ipaddress
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import Iterable, Iterator
+from typing import Iterator
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
     PASS_PROTOCOLS,
@@ -68,6 +68,7 @@ class Pass:
     location: str
     group: Group | None
     address: Address | None  # None: through a group, or not to be read off the text
+    levels: tuple[Directive, ...]  # the blocks around it, outermost first: http, server, location, maybe an `if`
 
     @property
     def ends(self) -> list[tuple[Address, Directive]]:
@@ -81,12 +82,12 @@ def passes(config: Config) -> list[Pass]:
     """Every route in force, in the order of the files."""
     groups = {group.name.lower(): group for group in reversed(_groups(config))}
     found = []
-    for server in (directive for directive in _http(config) if directive.name == "server"):
+    for http, server in _servers(config):
         block = server.block or ()
         names = tuple(arg.value for one in block if one.name == "server_name" for arg in one.args)
         listen = tuple(" ".join(arg.value for arg in one.args) for one in block if one.name == "listen")
-        for location, directive in _in_locations(block, ""):
-            found.append(_pass(directive, names=names, listen=listen, location=location, groups=groups))
+        for levels, directive in _in_locations((http, server)):
+            found.append(_pass(directive, names=names, listen=listen, levels=levels, groups=groups))
     return found
 
 
@@ -172,6 +173,12 @@ def _http(config: Config) -> Iterator[Directive]:
             yield from directive.block or ()
 
 
+def _servers(config: Config) -> Iterator[tuple[Directive, Directive]]:
+    for http in config.directives:
+        if http.name == "http":
+            yield from ((http, server) for server in http.block or () if server.name == "server")
+
+
 def _groups(config: Config) -> list[Group]:
     return [
         Group(
@@ -187,13 +194,12 @@ def _groups(config: Config) -> list[Group]:
     ]
 
 
-def _in_locations(block: Iterable[Directive], location: str) -> Iterator[tuple[str, Directive]]:
-    for directive in block:
+def _in_locations(levels: tuple[Directive, ...]) -> Iterator[tuple[tuple[Directive, ...], Directive]]:
+    for directive in levels[-1].block or ():
         if directive.name in PASS_PROTOCOLS:
-            yield location, directive
+            yield levels, directive
         elif directive.block is not None:
-            inner = _location(directive.args) if directive.name == "location" else location
-            yield from _in_locations(directive.block, inner)
+            yield from _in_locations((*levels, directive))
 
 
 def _location(args: tuple[Token, ...]) -> str:
@@ -205,7 +211,12 @@ def _location(args: tuple[Token, ...]) -> str:
 
 
 def _pass(
-    directive: Directive, *, names: tuple[str, ...], listen: tuple[str, ...], location: str, groups: dict[str, Group]
+    directive: Directive,
+    *,
+    names: tuple[str, ...],
+    listen: tuple[str, ...],
+    levels: tuple[Directive, ...],
+    groups: dict[str, Group],
 ) -> Pass:
     target = split_target(directive.name, _value(directive, 0))
     group = groups.get(target.address.lower()) if target.decided else None
@@ -215,9 +226,10 @@ def _pass(
         target=target,
         server_names=names,
         listen=listen,
-        location=location,
+        location=next((_location(level.args) for level in reversed(levels) if level.name == "location"), ""),
         group=group,
         address=_address(target.address, default_port=target.default_port) if known else None,
+        levels=levels,
     )
 
 
