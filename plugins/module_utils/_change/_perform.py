@@ -114,4 +114,4 @@ def _take_back(journal: Journal, touched: Collection[int], error: BaseException)
     except (ChangeError, OSError) as failure:
         raise ChangeError(f"{error} But not all could be put back: {failure}") from error
     if told and isinstance(error, ChangeError):
-        error.args = (f"{error}. {'; '.join(told)}",)
+        error.args = (f"{error}. Everything was put back; {'; '.join(told)}",)

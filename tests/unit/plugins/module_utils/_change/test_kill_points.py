@@ -33,6 +33,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
     _systemd,
     _unit_override,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import Change, apply
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx, validate_live
@@ -263,6 +264,15 @@ def shown(title: str, rows: list[list[str]]) -> None:
     print(f"\n{title}: {len(rows)} kill points (nginx's files/drop-in; mixed: each file whole, not all of one state)")
     for row in [["", "killed before", "found", "after repair", "repair"], *rows]:
         print("{:>4} {:90.90} {:12} {:14} {}".format(*row))
+
+
+def test_nginx_reads_nothing_that_is_merely_staged(host: Host) -> None:
+    edits = [Edit(str(host.prefix / name), old=content, new=b"") for name, content in host.old.items()]
+    journal = _journal.prepare(Plan("test", "", edits))
+    for number in range(len(edits)):
+        journal.temporary(number).parent.mkdir(parents=True, exist_ok=True)
+        journal.temporary(number).write_text("nonsense")
+    assert validate_live(host.nginx).ok
 
 
 def test_a_change_killed_at_every_step(host: Host, state: Path) -> None:
