@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import program_of
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
     ProcessTable,
@@ -46,10 +46,7 @@ def _network(pid: int | str, proc: Path) -> int | None:
 def _name(process: Process, proc: Path) -> str:
     look = partial(namespace_of, process.pid, "net", proc=proc)
     try:
-        try:
-            return look()
-        except PermissionError:
-            return str(as_user(process.uid, process.gid, look))
+        return str(look_into(process.uid, process.gid, look))
     except OSError:
         return _UNNAMED
 
@@ -111,8 +108,10 @@ def read_foreign_listeners(*, table: ProcessTable, notes: Notes) -> list[Listene
         inside = {one.pid: one for one in table if _network(one.pid, table.proc) == network}
         sockets = list(_sockets(process.pid, proc=table.proc, notes=notes))
         owners = find_owners(
-            {one.inode for one in sockets}, table=ProcessTable(processes=inside, proc=table.proc), notes=notes
+            {one.inode for one in sockets}, table=ProcessTable(processes=inside, proc=table.proc), notes=Notes()
         )
+        if sockets and not owners:
+            notes.miss("listening sockets of app servers in other networks", "whose they are may not be seen")
         name = _name(process, table.proc)
         listeners += [
             _listener(one, owner=inside[owners[one.inode]], network=name) for one in sockets if one.inode in owners

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppCapacity
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
@@ -188,10 +188,7 @@ def measure(root: Process, pids: Sequence[int], *, table: ProcessTable, cgroups:
     memory: list[int] = []
     open_files: int | None = None
     try:
-        try:
-            memory, open_files = look()
-        except PermissionError:
-            memory, open_files = as_user(root.uid, root.gid, look)
+        memory, open_files = look_into(root.uid, root.gid, look)
     except OSError as error:
         notes.miss("open files of other users' app servers", error)
     memory = memory or [size for size in (_resident(pid, proc) for pid in measured) if size]

@@ -49,7 +49,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._uwsgi import read_uwsgi
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._versions import version_of
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
     ProcessTable,
@@ -133,10 +133,7 @@ def _process_start(process: Process, *, table: ProcessTable, notes: Notes) -> St
     start = Start(argv=program_words(process.argv), environment={}, directory=None, source="command line")
     look = partial(_surroundings, process.pid, table.proc)
     try:
-        try:
-            environment, directory = look()
-        except PermissionError:
-            environment, directory = as_user(process.uid, process.gid, look)
+        environment, directory = look_into(process.uid, process.gid, look)
     except OSError as error:
         notes.miss("environment and working directory of other users' app servers", error)
         return replace(start, prefixes=prefixes_of([process.exe, *process.argv], {}))

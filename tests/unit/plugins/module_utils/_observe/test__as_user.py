@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user, look_into
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -40,3 +40,13 @@ def test_a_look_that_fails_is_an_error() -> None:
 def test_who_may_not_become_another_user_gets_an_error() -> None:
     with pytest.raises(PermissionError):
         as_user(0, 0, lambda: "seen")
+
+
+def test_what_we_may_see_ourselves_needs_nobody_elses_eyes() -> None:
+    assert look_into(1, 1, os.getpid) == os.getpid()
+
+
+@only_root
+def test_roots_second_look_fails_in_the_same_words_for_every_user() -> None:
+    with pytest.raises(PermissionError, match="^.Errno 13. Permission denied$"):
+        look_into(65534, 65534, _fail)
