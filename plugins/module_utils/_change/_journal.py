@@ -136,7 +136,12 @@ def state_directory() -> Path:
     if os.geteuid() == 0:
         return Path(_ROOT)
     home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "sre.bad_gateway"
+    if home.startswith("/"):
+        return Path(home, "sre.bad_gateway")
+    try:
+        return Path.home() / ".local" / "state" / "sre.bad_gateway"
+    except (KeyError, RuntimeError) as error:
+        raise JournalError("this user has no home directory to record changes in; set XDG_STATE_HOME") from error
 
 
 def make_state_directory() -> Path:

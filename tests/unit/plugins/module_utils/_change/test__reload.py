@@ -166,3 +166,19 @@ def test_what_became_of_nginx_is_told(
 
 def test_what_did_not_run_is_left_alone() -> None:
     assert resume(nginx(None)) == []
+
+
+def test_after_a_crash_nginx_may_be_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, now = nginx(2**22 + 1), nginx(os.getpid())
+    asked: list[str | None] = []
+
+    def instances(config: str | None) -> list[Nginx]:
+        asked.append(config)
+        return [nginx(None), now]
+
+    monkeypatch.setattr(_reload, "nginx_instances", instances)
+    monkeypatch.setattr(_reload, "validate_live", lambda _nginx: Verdict(ok=True, output=""))
+    reloaded: list[Nginx] = []
+    monkeypatch.setattr(_reload, "reload", reloaded.append)
+    assert resume(gone) == []
+    assert (asked, reloaded) == (["/nginx.conf"], [now])
