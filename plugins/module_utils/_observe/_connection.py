@@ -269,25 +269,23 @@ def _is_suspect(wanted: Call, result: Result) -> bool:
 
 def _second_look(wanted: Call, first: Result, *, deadline: float) -> Result:
     own = "tls" if wanted.manner.tls else wanted.protocol
-    # Who says nothing at all waits for the end of a line, as HTTP servers do; the others close at once.
-    names = ("http",) if first.outcome == "timeout" else tuple(_protocols.QUESTIONS)
-    for name in names:
-        if name == own and first.outcome != "answered":
-            continue
-        if _answers(wanted, name, deadline=deadline):
-            if name == own:
-                return first  # it was the app that refused
-            return replace(first, outcome="mismatch", speaks=name, detail=f"it speaks {name}: {first.detail}")
-    return first
+    names = [name for name in _protocols.QUESTIONS if name != own]
+    if first.outcome == "answered":
+        names = ["http"]
+    speaks = next((name for name in names if _answers(wanted, name, deadline=deadline)), None)
+    if speaks is None:
+        return first
+    return replace(first, outcome="mismatch", speaks=speaks, detail=f"it speaks {speaks}: {first.detail}")
 
 
 def _answers(wanted: Call, name: str, *, deadline: float) -> bool:
     left = min(_QUESTION_SECONDS, deadline - time.monotonic())
     if left <= 0:
         return False
+    question, answers = _protocols.QUESTIONS[name]
     try:
         with _open(wanted, left) as channel:
-            channel.sendall(_protocols.QUESTIONS[name])
-            return _protocols.spoken(_receive(channel, deadline=time.monotonic() + left)) == name
+            channel.sendall(question)
+            return _protocols.spoken(_receive(channel, deadline=time.monotonic() + left)) in answers
     except OSError:
         return False

@@ -23,7 +23,6 @@ _PLAIN_TO_TLS = (
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # and an empty SETTINGS frame
 _H2_FRAMES = (4, 7)  # SETTINGS, GOAWAY: what a server says first
 _FCGI_TYPES = {3: "END_REQUEST", 6: "STDOUT", 7: "STDERR", 10: "GET_VALUES_RESULT"}
-_UWSGI_PING = 100
 _MYSQL_GREETING = 10  # protocol version, after a packet header of four bytes
 AGENT = "sre.bad_gateway"
 
@@ -33,6 +32,7 @@ TLS = {"https": "http", "grpcs": "grpc"}
 #: How servers of other protocols than ours begin.
 _BANNERS = (
     (re.compile(rb"HTTP/\d"), "http"),
+    (re.compile(rb"(?i)Status: ?\d{3}"), "cgi"),
     (re.compile(rb"[\x15\x16]\x03[\x00-\x04]"), "tls"),
     (re.compile(rb"SSH-\d"), "ssh"),
     (re.compile(rb"-(?:ERR|DENIED|NOAUTH|LOADING|WRONGTYPE)\b|\+PONG"), "redis"),
@@ -130,12 +130,14 @@ def _client_hello() -> bytes:
     return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
 
 
-#: What shows in one small exchange that a server speaks a protocol, without any work for an app behind it but HTTP's.
+#: What shows in one small exchange that a server speaks a protocol. HTTP stands first: a server that answers HTTP's own
+#: question is one, and only where that is ruled out does an answer to the uwsgi request, which looks like HTTP's, say
+#: something. (Not every uWSGI has the plugin that would answer a ping.)
 QUESTIONS = {
-    "uwsgi": struct.pack("<BHB", _UWSGI_PING, 0, 0),
-    "fastcgi": struct.pack(">BBHHBB", 1, 9, 0, 0, 0, 0),  # GET_VALUES of nothing
-    "tls": _client_hello(),
-    "http": _http_request("localhost"),
+    "http": (_http_request("localhost"), ("http",)),
+    "uwsgi": (_uwsgi_request("localhost"), ("http", "cgi")),
+    "fastcgi": (struct.pack(">BBHHBB", 1, 9, 0, 0, 0, 0), ("fastcgi",)),  # GET_VALUES of nothing
+    "tls": (_client_hello(), ("tls",)),
 }
 
 
@@ -146,8 +148,6 @@ def spoken(data: bytes) -> str | None:
         return known
     if len(data) >= 8 and data[0] == 1 and data[1] in _FCGI_TYPES:
         return "fastcgi"
-    if len(data) == 4 and data[0] == _UWSGI_PING:
-        return "uwsgi"
     if len(data) >= 9 and data[0] == 0 and data[3] in _H2_FRAMES:
         return "http2"
     if len(data) >= 5 and data[3] == 0 and data[4] == _MYSQL_GREETING:

@@ -277,8 +277,8 @@ def node(connection: socket.socket) -> None:
 
 def uwsgi(connection: socket.socket) -> None:
     data = connection.recv(4096)
-    if data[:1] == b"\x64":
-        connection.sendall(b"\x64\0\0\1")
+    if data[:1] == b"\x16":
+        connection.recv(1)  # reads the rest of what it takes for a long header
     elif data[:1] == b"\0":
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # the app's own
 
