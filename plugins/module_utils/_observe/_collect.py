@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import _config, _routes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import _config, _routes, _settings, _statuses
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     SCHEMA_VERSION,
@@ -22,6 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     ErrorLogSetting,
     NginxInstance,
     Observation,
+    Settings,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
@@ -38,6 +39,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
     ProcessTable,
     namespace_of,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import HIDDEN, is_secret_name, redact
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import read_socket_files
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
@@ -76,10 +78,24 @@ def _instance_id(instance: _instances.Instance, *, several: bool) -> str:
     return f"nginx@{instance.config}" if several else "nginx"
 
 
+def _without_secrets(settings: Settings) -> Settings:
+    """Headers that nginx sends to upstreams can hold credentials."""
+    return {name: [_shown_setting(name, words) for words in each] for name, each in settings.items()}
+
+
+def _shown_setting(name: str, words: Sequence[str]) -> list[str]:
+    if name.endswith("_set_header") and len(words) > 1 and is_secret_name(words[0]) and not words[1].startswith("$"):
+        return [words[0], HIDDEN]
+    return [redact(word) for word in words]
+
+
 def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
     config = _config.read_config(instance.config, prefix=instance.prefix)
     log = instance.command.error_log or instance.build.error_log
     user = instance.credentials.name if instance.credentials else _routes.worker_user(config) or instance.build.user
+    routes, (settings, numbers) = _routes.routes(config), _settings.route_settings(config)
+    for route, number in zip(routes, numbers):
+        route["settings"] = number
     shown = NginxInstance(
         id=_instance_id(instance, several=several),
         running=instance.pid is not None,
@@ -95,13 +111,13 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> _Nginx:
         config_errors=list(config.messages),
         test=_instances.check_config(instance),
         files=[printable(file) for file in config.files],
-        routes=_routes.routes(config),
+        routes=routes,
         upstreams=_routes.upstreams(config),
         error_logs=_routes.error_logs(config, default=log),
         access_logs=[],
-        settings={},
-        route_settings=[{}],
-        statuses=[],
+        settings=_settings.nginx_settings(config),
+        route_settings=[_without_secrets(each) for each in settings],
+        statuses=_statuses.config_statuses(config),
         open_files_limit=instance.open_files_limit,
         open_files=instance.open_files,
         runs_as_configured=_instances.runs_as_configured(instance, config.files),

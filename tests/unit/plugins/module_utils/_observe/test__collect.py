@@ -122,3 +122,15 @@ def test_protocols_of_listeners_that_no_route_names() -> None:
 
 def test_an_unknown_daemons_socket_file_is_left_alone() -> None:
     assert _unrouted([app("unix:/run/daemon.sock", kind="other")], []) == []
+
+
+def test_headers_with_credentials_stay_on_the_host(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(
+        """events {} http { proxy_set_header Authorization "Basic c2VjcmV0"; proxy_set_header Cookie $http_cookie;
+        proxy_set_header Host $host; server { location / { proxy_pass http://127.0.0.1:9; } } }"""
+    )
+    observation = observe(ObserveOptions(nginx_config=str(tmp_path / "nginx.conf"), probe="none"))
+    (nginx,) = observation["nginx"]
+    settings = nginx["route_settings"][nginx["routes"][0]["settings"]]
+    assert settings["proxy_set_header"] == [["Authorization", "***"], ["Cookie", "$http_cookie"], ["Host", "$host"]]
+    assert "c2VjcmV0" not in repr(observation)

@@ -1,0 +1,68 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The directives in force at each route, with inheritance resolved as nginx does it: pure functions."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import Pass, passes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Settings
+
+#: What decides how nginx talks to an upstream, without the prefix of the protocol's module: "proxy_", "uwsgi_" ...
+_OF_MODULE = (
+    *("bind", "buffer_size", "buffering", "buffers", "busy_buffers_size", "cache", "cache_valid", "connect_timeout"),
+    *("http_version", "ignore_client_abort", "intercept_errors", "keep_conn", "next_upstream", "next_upstream_timeout"),
+    *("next_upstream_tries", "read_timeout", "request_buffering", "send_timeout", "set_header", "socket_keepalive"),
+    *("ssl_certificate", "ssl_name", "ssl_protocols", "ssl_server_name", "ssl_trusted_certificate", "ssl_verify"),
+    *("temp_path",),
+)
+_OF_ROUTES = ("auth_request", "client_max_body_size", "error_page", "resolver", "resolver_timeout")
+_OF_NGINX = (
+    *("client_body_temp_path", "multi_accept", "resolver", "resolver_timeout", "user", "worker_connections"),
+    *("worker_processes", "worker_rlimit_nofile", "worker_shutdown_timeout"),
+    *(f"{module}_temp_path" for module in ("fastcgi", "proxy", "scgi", "uwsgi")),
+)
+
+
+def nginx_settings(config: Config) -> Settings:
+    """What holds for the whole nginx: of the levels main, events and http."""
+    blocks = [one.block or () for one in config.directives if one.name in ("events", "http")]
+    return _in_force([config.directives, *blocks], _OF_NGINX)
+
+
+def route_settings(config: Config) -> tuple[list[Settings], list[int]]:
+    """Every distinct set of settings once, and for each route, in the order of `passes`, which of them is its own."""
+    known: dict[str, int] = {}
+    distinct: list[Settings] = []
+    numbers = []
+    for one in passes(config):
+        settings = _of_route(one)
+        number = known.setdefault(repr(settings), len(distinct))
+        if number == len(distinct):
+            distinct.append(settings)
+        numbers.append(number)
+    return distinct, numbers
+
+
+def _of_route(one: Pass) -> Settings:
+    module = one.directive.name.value[: -len("pass")]
+    names = (*_OF_ROUTES, *(f"{module}{name}" for name in _OF_MODULE))
+    return _in_force([level.block or () for level in one.levels], names)
+
+
+def _in_force(levels: Iterable[Iterable[Directive]], names: Iterable[str]) -> Settings:
+    """A level that has a directive of its own, once or several times, inherits none of that name."""
+    wanted = frozenset(names)
+    settings: Settings = {}
+    for block in levels:
+        own: Settings = {}
+        for directive in block:
+            if directive.name.value in wanted:
+                own.setdefault(directive.name.value, []).append([shown(arg.value) for arg in directive.args])
+        settings.update(own)
+    return dict(sorted(settings.items()))
