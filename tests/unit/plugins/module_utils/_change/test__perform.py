@@ -108,9 +108,12 @@ def test_a_link_is_followed_and_stays_but_is_not_removed(place: Path) -> None:
 
 def killed(place: Path) -> None:
     """All is written when the process is killed."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
     child = os.fork()
     if not child:
-        kill = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
         perform(Plan("nginx_routes", "r9", edits_in(place)), accept=kill, take_up=nothing)
     os.waitpid(child, 0)
 
@@ -131,9 +134,8 @@ def test_only_what_cannot_be_read_of_an_unfinished_change_stops_the_next(place: 
     change(Edit(str(place / "a"), old=b"old", new=b"new"))
     (_journal.finished()[0].directory / "journal.json").write_text("{")
     change(Edit(str(place / "a"), old=b"new", new=b"newer"))
-    killed_place = place
     (place / "a").write_bytes(b"old")
-    killed(killed_place)
+    killed(place)
     (journal,) = _journal.unfinished()
     (journal.directory / "journal.json").write_text('{"schema": 99}')
     with pytest.raises(JournalError, match=r"schema 99, expected 1.*move it away"):
