@@ -115,8 +115,11 @@ class Journal:
 
     def mark(self, state: str) -> None:
         """Changing a name needs no space: it works on a full disk too."""
-        next(self.directory.glob("state.*")).rename(self.directory / f"state.{state}")
-        sync_directory(self.directory)
+        try:
+            next(self.directory.glob("state.*")).rename(self.directory / f"state.{state}")
+            sync_directory(self.directory)
+        except OSError as error:
+            raise JournalError(f"{self.directory}: {error.strerror}; it cannot be recorded as {state}") from error
 
     def before(self, number: int) -> bytes | None:
         if self.record.files[number].before is None:

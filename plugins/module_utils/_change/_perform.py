@@ -110,7 +110,7 @@ def _named(edit: Edit) -> Iterator[None]:
 
 def _take_back(journal: Journal, touched: Collection[int], error: BaseException) -> None:
     try:
-        told = restore(journal, touched, activate=journal.state == "applied")
+        told = restore(journal, touched, activate=journal.state != "prepared")
     except (ChangeError, OSError) as failure:
         raise ChangeError(f"{error} But not all could be put back: {failure}") from error
     if told and isinstance(error, ChangeError):

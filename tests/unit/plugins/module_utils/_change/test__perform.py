@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _perform
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _perform, _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
     ChangeError,
     InterferenceError,
@@ -21,10 +21,10 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors im
     StoppedError,
     WriteError,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._recovery import recover
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import install
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import install, sync_directory
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and fix files")
 
@@ -78,6 +78,26 @@ def test_any_failure_puts_everything_back(place: Path, step: str) -> None:
     assert state_of(place) == before
     assert not (place / "sub").exists()
     assert [one.state for one in _journal.finished()] == ["rolled_back"]
+
+
+def test_what_was_taken_up_and_cannot_be_recorded_is_put_back_and_taken_up_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    before = state_of(place)
+
+    def fails_to_commit(directory: Path) -> None:
+        if (directory / "state.committed").exists():
+            raise OSError(5, "Input/output error")
+        sync_directory(directory)
+
+    monkeypatch.setattr(_journal, "sync_directory", fails_to_commit)
+    monkeypatch.setattr(_systemd, "daemon_reload", lambda: events.append(f"daemon-reload with {state_of(place)}"))
+    plan = Plan("test", "", edits_in(place), units=[UnitAction("a.service")])
+    with pytest.raises(JournalError, match="Input/output error; it cannot be recorded as committed"):
+        perform(plan, accept=nothing, take_up=nothing)
+    assert state_of(place) == before
+    assert events == [f"daemon-reload with {before}"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
