@@ -19,6 +19,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 _SECONDS = 3
 _MOST_BYTES = 16 << 20
 _NF_TABLES = Path("/sys/module/nf_tables")
+_MODULES = Path("/proc/modules")
 _IPTABLES_NAMES = ("filter", "mangle", "raw", "security", "nat")
 _TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 
@@ -50,8 +51,19 @@ def read_filters(*, notes: Notes) -> Filters:
     return Filters(tables)
 
 
+def _has_nf_tables() -> bool:
+    """Whether the kernel has it already: to ask one that has not would load the module."""
+    if _NF_TABLES.exists() or not _MODULES.exists():
+        return True  # loaded, or a kernel that never loads anything
+    built_in = Path("/lib/modules") / os.uname().release / "modules.builtin"
+    try:
+        return "/nf_tables.ko" in built_in.read_text("ascii")
+    except OSError:
+        return False
+
+
 def _nft_tables(*, notes: Notes) -> list[tuple[str, str]]:
-    if not _NF_TABLES.exists():
+    if not _has_nf_tables():
         return []
     try:
         return _netlink.nft_tables()
