@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="diagnose what the last run saw again, without hosts")
     parser.add_argument("--fleet", default="faults", help="how the fleets of this run are called")
     arguments = parser.parse_args(argv)
+    # Also a run that is told to end takes its hosts down.
+    signal.signal(signal.SIGTERM, lambda *_ignored: sys.exit("faults: told to end"))
     begin = time.monotonic()
     try:
         faults = chosen(arguments.faults)

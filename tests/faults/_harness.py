@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +27,8 @@ from ._model import Ask, Fault, Host, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / ".work" / "faults"
-#: Hosts that are up at the same time: as many as boot and are looked at without waiting for each other's processor.
-BATCH_HOSTS = 24
+#: Hosts that are up at the same time. Each systemd takes five inotify instances, and Linux gives root 128 of them.
+BATCH_HOSTS = 12
 FORKS = 8
 #: Faults that are broken and driven at the same time. Most of that time they wait.
 SIDE_BY_SIDE = 12
@@ -48,9 +49,10 @@ class Played:
 
 def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
     """Run the faults, batch by batch; each verdict as soon as there is one."""
+    shutil.rmtree(OUTPUT, ignore_errors=True)
     batches = list(batched([fault for fault in faults if fault.origin == "lab"], hosts=BATCH_HOSTS))
     for number, batch in enumerate(batches, 1):
-        print(f"==> batch {number} of {len(batches)}: {len(batch)} entries", file=sys.stderr, flush=True)
+        _say(f"batch {number} of {len(batches)}: {len(batch)} entries")
         yield from _run_batch(batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
     yield from (_written(fault) for fault in faults if fault.origin == "written")
 
@@ -96,9 +98,12 @@ def spec_of(fault: Fault, name: str, described: Host) -> HostSpec:
 def _run_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> Iterator[Verdict]:
     specs = [spec_of(fault, name, each) for fault in batch for name, each in fault.hosts.items()]
     with Fleet(fleet, specs) as up:
+        _say(f"{len(specs)} hosts are up")
         with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
             played = list(pool.map(lambda fault: play(fault, up), batch))
+        _say("broken and driven")
         _observe(up.inventory_path, output)
+        _say("looked at")
     records = read_records(output)
     yield from (_diagnosed(fault, records, what) for fault, what in zip(batch, played))
 
@@ -166,6 +171,10 @@ def _written(fault: Fault) -> Verdict:
         for name, each in fault.observations.items()
     }
     return judge(fault, findings_of(records))
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def findings_of(records: Mapping[str, HostRecord]) -> list[dict[str, Any]]:

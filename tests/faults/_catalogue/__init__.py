@@ -6,12 +6,20 @@
 
 from __future__ import annotations
 
-from . import _tcp, _tls, _unix
+from . import _across, _healed, _healthy, _inside, _neighbours, _proofs, _response, _tcp, _tls, _unix, _written
 
 FAULTS = (
     *_tcp.FAULTS,
     *_unix.FAULTS,
     *_tls.FAULTS,
+    *_response.FAULTS,
+    *_inside.FAULTS,
+    *_across.FAULTS,
+    *_healed.FAULTS,
+    *_neighbours.FAULTS,
+    *_healthy.FAULTS,
+    *_written.FAULTS,
+    *_proofs.FAULTS,
 )
 if len({fault.id for fault in FAULTS}) != len(FAULTS):
     raise ValueError("two entries of the catalogue have one id")
