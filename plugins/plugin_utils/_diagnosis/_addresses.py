@@ -62,6 +62,14 @@ def covers(listening: str, address: str) -> bool:
     return bound in (wanted, "::", "*") or (bound == _ALL_IPV4 and ":" not in wanted)
 
 
+def overlap(one: EndpointKey, other: EndpointKey) -> bool:
+    """Tell whether only one of two sockets can be bound."""
+    if one.startswith("unix:") or other.startswith("unix:"):
+        return one[:5] == other[:5] and _path(one[5:]) == _path(other[5:])
+    (host, port), (other_host, other_port) = host_and_port(one), host_and_port(other)
+    return port == other_port and (covers(host, other_host) or covers(other_host, host))
+
+
 def is_wildcard(address: str) -> bool:
     return _canonical(address) in (_ALL_IPV4, "::", "*")
 

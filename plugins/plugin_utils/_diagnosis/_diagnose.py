@@ -12,13 +12,29 @@ from typing import Any, Callable, List, Mapping, Sequence
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps import (
-    app_not_running,
-    maybe_not_running,
-    socket_missing,
+    app_down,
+    app_maybe_down,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, Failure, failures
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._filters import (
+    firewall_between,
+    firewall_drop,
+    firewall_reject,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._interfaces import (
+    loopback_family_mismatch,
+    netns_or_interface_mismatch,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._network import (
+    conntrack_full,
+    ephemeral_ports_exhausted,
+    ipv6_unavailable,
+    selinux_tcp_denied,
+    tcp_backlog_overflow,
+    upstream_host_unreachable,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._nginx import (
     nginx_config_invalid,
     nginx_not_running,
@@ -26,9 +42,22 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._nginx 
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._other import endpoint_not_answering
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Plans, plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._socket_units import socket_unit_failed
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._targets import (
     nobody_at_address,
     wrong_upstream_address,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._unix_sockets import (
+    runtime_dir_gone,
+    selinux_unix_denied,
+    socket_hidden_by_private_tmp,
+    socket_missing,
+    socket_path_syntax,
+    socket_permission,
+    socket_stale,
+    socket_unlinked_by_old_instance,
+    socket_wrong_type,
+    unix_backlog_full,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 
@@ -46,8 +75,28 @@ RiskRule = Callable[[Fleet, Sequence[Explanation]], List[Finding]]
 #: What keeps nginx from connecting.
 _CONNECTING: tuple[FailureRule, ...] = (
     startup_host_not_found,
-    app_not_running,
+    socket_path_syntax,
+    socket_unit_failed,
+    runtime_dir_gone,
+    app_down,
+    socket_hidden_by_private_tmp,
+    socket_unlinked_by_old_instance,
     socket_missing,
+    socket_wrong_type,
+    socket_stale,
+    selinux_unix_denied,
+    socket_permission,
+    unix_backlog_full,
+    loopback_family_mismatch,
+    netns_or_interface_mismatch,
+    selinux_tcp_denied,
+    firewall_reject,
+    firewall_drop,
+    tcp_backlog_overflow,
+    conntrack_full,
+    ipv6_unavailable,
+    ephemeral_ports_exhausted,
+    upstream_host_unreachable,
     wrong_upstream_address,
 )
 
@@ -56,8 +105,9 @@ _ANSWERING: tuple[FailureRule, ...] = ()
 
 #: What only fits, and at the very end what nobody can explain.
 _GUESSING: tuple[FailureRule, ...] = (
-    maybe_not_running,
+    app_maybe_down,
     nobody_at_address,
+    firewall_between,
     endpoint_not_answering,
 )
 

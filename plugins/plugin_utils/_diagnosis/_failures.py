@@ -46,6 +46,20 @@ class Failure:
         return self.uses[0].endpoint
 
     @property
+    def errno(self) -> int | None:
+        return self.probe["errno"] if self.probe is not None else None
+
+    @property
+    def is_at_connect(self) -> bool:
+        """Tell whether nginx does not even get a connection."""
+        return self.probe is None or self.probe["phase"] == "connect"
+
+    @property
+    def is_unanswered_connect(self) -> bool:
+        """Tell whether its connections vanish: nobody refuses, nobody accepts."""
+        return self.outcome == "timeout" and self.is_at_connect and self.endpoint["transport"] == "tcp"
+
+    @property
     def confidence(self) -> Confidence:
         """How sure it is that nginx meets this failure too."""
         return "certain" if self.probe is not None and self.probe["as_nginx"] else "likely"
@@ -148,9 +162,15 @@ def _outcome_by_listeners(fleet: Fleet, use: Use) -> list[str]:
     ends = fleet.places(use)
     if any((file := fleet.socket_file(place)) and not file["exists"] for place in ends):
         return ["missing"]
-    if not ends or any(fleet.listeners(place) or not fleet.observations[place.host]["listeners"] for place in ends):
-        return []  # something listens, or its host's listeners could not be read
+    if not ends or any(_may_be_served(fleet, place) for place in ends):
+        return []
     return ["refused"]
+
+
+def _may_be_served(fleet: Fleet, place: Place) -> bool:
+    """Something listens there, be it in a network that nginx may share, or the host's listeners could not be read."""
+    listening = fleet.listeners(place) or fleet.foreign_listeners(place)
+    return bool(listening) or not fleet.observations[place.host]["listeners"]
 
 
 def _severity(uses: list[Use], *, surviving: set[tuple[str, str, str]], outcome: str, probe: Probe | None) -> Severity:

@@ -12,6 +12,7 @@ from typing import Iterator, Mapping
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     AppServer,
     Endpoint,
+    EndpointKey,
     Listener,
     NginxInstance,
     Observation,
@@ -24,6 +25,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     Place,
     is_loopback,
     key_of,
+    overlap,
     place_of,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
@@ -88,6 +90,10 @@ class Fleet:
     def places(self, use: Use) -> list[Place]:
         return [place_of(use.endpoint, host) for host in self.owners(use)]
 
+    def own_place(self, use: Use) -> Place:
+        """The endpoint as if it ended at nginx's own host."""
+        return place_of(use.endpoint, use.host)
+
     def unit(self, host: str, name: str | None) -> Unit | None:
         return next((unit for unit in self.observations[host]["units"] if unit["name"] == name), None)
 
@@ -104,6 +110,24 @@ class Fleet:
             if each["transport"] == "unix" or not each["network_namespace"]
         ]
         return [each for each in listeners if place.is_served_by(key_of(each["address"], each["port"]))]
+
+    def foreign_listeners(self, place: Place) -> list[Listener]:
+        """The listeners that would serve that place if they were not in another network namespace."""
+        return [
+            each
+            for each in self.observations[place.host]["listeners"]
+            if each["transport"] == "tcp"
+            and each["network_namespace"]
+            and place.is_served_by(key_of(each["address"], each["port"]))
+        ]
+
+    def listeners_at(self, host: str, key: EndpointKey) -> list[Listener]:
+        """The listeners that leave no room for another one at `key`."""
+        return [
+            each
+            for each in self.observations[host]["listeners"]
+            if not each["network_namespace"] and overlap(key, key_of(each["address"], each["port"]))
+        ]
 
     def app_behind(self, place: Place) -> AppServer | None:
         """The app server that serves that place now."""

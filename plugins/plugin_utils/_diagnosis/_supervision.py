@@ -24,13 +24,13 @@ _COUPLINGS = {
 }
 
 
-def start(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -> Fix:
-    """Start what does not run."""
+def start(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit], *, mend: str = "") -> Fix:
+    """Start what does not run; `mend` says what somebody has to do first."""
     unit = fleet.unit(host, units[0])
     if unit is None or len(units) > 1:
         return choose_unit(fleet, units, hits, reason="Several units are set to listen there")
     entries = _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))
-    return _fix(unit, entries, first=f"start {unit['name']}")
+    return _fix(unit, entries, first=f"start {unit['name']}", mend=mend)
 
 
 def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason: str) -> Fix:
@@ -44,10 +44,10 @@ def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason
     )
 
 
-def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit]) -> Fix:
-    """Restart what runs and does not listen where it should."""
+def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit], *, mend: str = "") -> Fix:
+    """Restart what runs and does not listen where it should; `mend` says what somebody has to do first."""
     entries = _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))
-    return _fix(unit, entries, first=f"restart {unit['name']} so that it makes its socket again")
+    return _fix(unit, entries, first=f"restart {unit['name']} so that it makes its socket again", mend=mend)
 
 
 def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
@@ -62,8 +62,8 @@ def start_nginx(unit: Unit) -> Fix:
     return _fix(unit, [entry], first=f"start {unit['name']}")
 
 
-def _fix(unit: Unit, entries: list[dict[str, Any]], *, first: str) -> Fix:
-    trouble = _why_not_startable(unit)
+def _fix(unit: Unit, entries: list[dict[str, Any]], *, first: str, mend: str = "") -> Fix:
+    trouble = mend or _why_not_startable(unit)
     return Fix(
         role="supervision",
         automatic=not trouble,
@@ -91,10 +91,6 @@ def _why_not_startable(unit: Unit) -> str:
         return f"systemd cannot start {name} as it is (it is {unit['load_state']}): mend that first, then apply this"
     if unit["unit_file_state"] == "transient":
         return f"{name} is transient and cannot be enabled: give the app a unit file first"
-    if unit["active_state"] == "activating" and unit["restarts"]:
-        return (
-            f"{name} starts and ends again ({unit['restarts']} restarts): mend what its journal says, then apply this"
-        )
     return ""
 
 

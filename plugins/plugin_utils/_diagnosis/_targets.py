@@ -111,7 +111,7 @@ def _candidates(fleet: Fleet, failure: Failure, place: Place) -> Iterator[Candid
     for app in fleet.observations[place.host]["app_servers"]:
         for key in app["listens"]:
             pass_to, distance = _pass_to(failure, place, key), _distance(failure, key)
-            proven = _is_proven(fleet, place.host, key, failure.endpoint["protocol"])
+            proven = is_proven(fleet, place.host, key, failure.endpoint["protocol"])
             if pass_to is None or proven is None or distance is None or fleet.is_used(place.host, key):
                 continue
             yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven, distance=distance)
@@ -130,7 +130,7 @@ def _distance(failure: Failure, key: str) -> int | None:
     return 1 if any(covers(listening, address) for address in addresses) else 2
 
 
-def _is_proven(fleet: Fleet, host: str, key: str, protocol: str) -> bool | None:
+def is_proven(fleet: Fleet, host: str, key: str, protocol: str) -> bool | None:
     """True: it answered that protocol; False: nobody asked it anything; None: it did not answer that protocol."""
     probes = [probe for probe in fleet.observations[host]["probes"] if _is_made(probe) and probe["endpoint"] == key]
     if not probes:

@@ -208,7 +208,7 @@ BROKEN = {
                 socket_files=[socket_file(SOCKET[5:], listening=False)],
             )
         ],
-        [("app_not_running", "web1", "outage", True)],
+        [("socket_stale", "web1", "outage", True)],
     ),
     "app's unit masked": (
         [remote_nginx(), stopped_remote_app(units=[stopped(load_state="masked")])],
@@ -216,7 +216,7 @@ BROKEN = {
     ),
     "app starts and dies": (
         [remote_nginx(), stopped_remote_app(units=[stopped(active_state="activating", restarts=7)])],
-        [("app_not_running", "app1", "outage", False)],
+        [("app_crash_loop", "app1", "outage", False)],
     ),
     "two stopped units for one port": (
         [
@@ -355,7 +355,7 @@ BROKEN = {
     ),
     "the remote app listens for its own host only": (
         [remote_nginx(), remote_app(apps=[app(RIGHT)])],
-        [("wrong_upstream_address", "web1", "outage", None)],
+        [("netns_or_interface_mismatch", "app1", "outage", None)],
     ),
     "wrong port, and the right app is not supervised": (
         [wrong_port(units=[unit(restart="no"), unit("blog.service"), nginx_unit()])],
@@ -390,7 +390,7 @@ BROKEN = {
                 socket_files=[socket_file("/tmp/shop.sock", exists=False)],
             )
         ],
-        [("endpoint_not_answering", "web1", "outage", None)],
+        [("socket_hidden_by_private_tmp", "web1", "outage", None)],
     ),
     # -- nginx itself
     "a name that does not resolve": (
@@ -509,11 +509,11 @@ BROKEN = {
     # -- everything else
     "permission denied": (
         [unlinked(probes=[probe(SOCKET, "denied")], listeners=None, socket_files=[socket_file(SOCKET[5:])])],
-        [("endpoint_not_answering", "web1", "outage", None)],
+        [("socket_permission", "web1", "outage", None)],
     ),
     "connect times out": (
         [remote_nginx("timeout"), remote_app()],
-        [("endpoint_not_answering", "web1", "outage", None)],
+        [("firewall_drop", "web1", "outage", None)],
     ),
     "slow answer": (
         [healthy(probes=[probe(RIGHT, "timeout", phase="read")])],
@@ -529,7 +529,7 @@ BROKEN = {
     ),
     "the app's host could not be looked at": (
         [remote_nginx("timeout"), unreachable("app1")],
-        [("endpoint_not_answering", "web1", "outage", None)],
+        [("upstream_host_unreachable", "web1", "outage", None)],
     ),
     "a host outside the fleet": ([remote_nginx()], [("endpoint_not_answering", "web1", "outage", None)]),
 }
@@ -843,7 +843,7 @@ EVIDENCE = {
         [remote_nginx("timeout"), unreachable("app1.example", "timed out")],
         (
             "network",
-            "app1.example could not be looked at (unreachable: timed out), so its side is not known",
+            "app1.example could not be reached over SSH either (timed out)",
             "app1.example",
         ),
     ),
@@ -852,8 +852,8 @@ EVIDENCE = {
         ("network", "no host that was looked at has the address of tcp:app1:8000; not looked at: db1", "web1"),
     ),
     "an app that only its own host can reach": (
-        [remote_nginx(), remote_app(apps=[app(RIGHT)])],
-        ("socket", "gunicorn listens on tcp:127.0.0.1:8000: only app1 itself can reach that", "app1"),
+        [remote_nginx(), remote_app(apps=[app(OTHER)])],
+        ("socket", "gunicorn listens on tcp:127.0.0.1:9000: only app1 itself can reach that", "app1"),
     ),
     "listeners where no probe was made": (
         [wrong_port(probes=[])],

@@ -1,0 +1,31 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Times as hosts print them. All are the host's local time, so they compare with each other and nothing else."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
+
+#: nginx's "2026/11/21 03:50:01", and systemd's "Sat 2026-11-21 03:50:01 UTC".
+_STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d) (\d\d):(\d\d):(\d\d)")
+
+
+def moment(text: str) -> datetime | None:
+    match = _STAMP.search(text)
+    return datetime(*(int(part) for part in match.groups())) if match else None  # type: ignore[arg-type]
+
+
+def seconds_between(earlier: str, later: str) -> float | None:
+    """Negative when `later` is the earlier one; None when one of them is no time."""
+    first, second = moment(earlier), moment(later)
+    return (second - first).total_seconds() if first and second else None
+
+
+def seconds_ago(observation: Observation, text: str) -> float | None:
+    """How long before the host was looked at; None when that is not known."""
+    return seconds_between(text, observation["host"]["local_time"])
