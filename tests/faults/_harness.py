@@ -27,11 +27,10 @@ from ._model import Ask, Fault, Host, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / ".work" / "faults"
-#: Hosts that are up at the same time. Each systemd takes five inotify instances, and Linux gives root 128 of them.
+#: While the hosts of one batch are broken, which is mostly waiting, those of the next boot or are looked at.
 BATCH_HOSTS = 12
+BATCHES_AT_ONCE = 2
 FORKS = 8
-#: Faults that are broken and driven at the same time. Most of that time they wait.
-SIDE_BY_SIDE = 12
 GAVE_UP, NO_STATUS_LINE = 0, 9
 
 
@@ -51,9 +50,18 @@ def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
     """Run the faults, batch by batch; each verdict as soon as there is one."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     batches = list(batched([fault for fault in faults if fault.origin == "lab"], hosts=BATCH_HOSTS))
-    for number, batch in enumerate(batches, 1):
-        _say(f"batch {number} of {len(batches)}: {len(batch)} entries")
-        yield from _run_batch(batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
+    _say(f"{sum(map(len, batches))} entries in {len(batches)} batches")
+    with ThreadPoolExecutor(max_workers=BATCHES_AT_ONCE) as pool:
+        pending = [
+            pool.submit(_run_batch, batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
+            for number, batch in enumerate(batches, 1)
+        ]
+        try:
+            for done in pending:
+                yield from done.result()
+        finally:  # whatever ends the run: what has begun takes its hosts down, nothing new begins
+            for waiting in pending:
+                waiting.cancel()
     yield from (_written(fault) for fault in faults if fault.origin == "written")
 
 
@@ -95,17 +103,17 @@ def spec_of(fault: Fault, name: str, described: Host) -> HostSpec:
     )
 
 
-def _run_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> Iterator[Verdict]:
+def _run_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> list[Verdict]:
     specs = [spec_of(fault, name, each) for fault in batch for name, each in fault.hosts.items()]
     with Fleet(fleet, specs) as up:
-        _say(f"{len(specs)} hosts are up")
-        with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+        _say(f"{fleet}: {len(specs)} hosts are up")
+        with ThreadPoolExecutor(max_workers=len(batch)) as pool:
             played = list(pool.map(lambda fault: play(fault, up), batch))
-        _say("broken and driven")
+        _say(f"{fleet}: broken and driven")
         _observe(up.inventory_path, output)
-        _say("looked at")
+    _say(f"{fleet}: looked at")
     records = read_records(output)
-    yield from (_diagnosed(fault, records, what) for fault, what in zip(batch, played))
+    return [_diagnosed(fault, records, what) for fault, what in zip(batch, played)]
 
 
 def play(fault: Fault, fleet: Fleet) -> Played:

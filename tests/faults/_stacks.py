@@ -21,7 +21,7 @@ UPSTREAM_LOG = Part(
     files={
         "/etc/nginx/conf.d/upstream_log.conf": (
             "log_format upstreams '$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent '\n"
-            "    '\"$http_referer\" \"$http_user_agent\" $server_name $request_time '\n"
+            '    \'"$http_referer" "$http_user_agent" $server_name $request_time \'\n'
             "    '$upstream_addr $upstream_status $upstream_response_time $upstream_header_time';\n"
             "access_log /var/log/nginx/upstreams.log upstreams;\n"
         )
@@ -74,9 +74,7 @@ def service(
         f"Restart={restart}\nRestartSec=2\n{settings}\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
-    return Part(
-        files={f"/etc/systemd/system/{name}.service": text}, enabled=(f"{name}.service",) if enabled else ()
-    )
+    return Part(files={f"/etc/systemd/system/{name}.service": text}, enabled=(f"{name}.service",) if enabled else ())
 
 
 def program(name: str, *, path: str = "") -> Part:
@@ -100,9 +98,7 @@ def gunicorn(
     )
 
 
-def uwsgi(
-    socket: str = "socket 127.0.0.1:3031", *, arguments: str = "--processes 2", settings: str = ""
-) -> Part:
+def uwsgi(socket: str = "socket 127.0.0.1:3031", *, arguments: str = "--processes 2", settings: str = "") -> Part:
     """The shop's app behind uWSGI."""
     return _with_program(
         "shop_app.py",

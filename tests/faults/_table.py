@@ -43,7 +43,9 @@ def _rows(verdict: Verdict) -> list[str]:
     answer = "yes" if verdict.named else "no"
     if fault.must_fail:
         answer += ", as it must be" if verdict.passed else ", which it must not be"
-    first = _row(fault.id, expected, answer if verdict.passed or not verdict.named else "yes, but", f"{verdict.seconds:.1f}")
+    first = _row(
+        fault.id, expected, answer if verdict.passed or not verdict.named else "yes, but", f"{verdict.seconds:.1f}"
+    )
     return [first, *(f"    {each}" for each in verdict.complaints if not verdict.passed)]
 
 

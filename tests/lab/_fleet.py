@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _images
-from ._commands import CHECKOUT, LAB_DIR, STATE_DIR, LabError, Result, podman, run
+from ._commands import CHECKOUT, LAB_DIR, STATE_DIR, LabError, Result, podman, run, say
 from ._doctor import cgroup_layout, runtime_arguments
 from ._inventory import render, ssh_variables
 from ._requests import status_of
@@ -35,6 +35,9 @@ LABEL = "sre.bad_gateway.lab"  # its value is the checkout that started the cont
 CHECKOUT_ID = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]
 CONTROL_DIR = Path("/run/bad-gateway-lab")  # short, because the path of a unix socket must be
 BOOT_SECONDS = 60
+#: A booted host takes eight inotify instances, and Linux gives root 128 of them: the seventeenth host would hang.
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
 #: The first addresses of a network belong to its gateway and to whatever podman reserves.
 FIRST_ADDRESS = 10
 
@@ -156,6 +159,7 @@ class Fleet:
         for image in dict.fromkeys(spec.image for spec in self.hosts):
             _images.build(image)
         self.down()
+        raise_limit(INOTIFY_LIMIT, INOTIFY_INSTANCES)
         try:
             self._prepare()
             with ThreadPoolExecutor(max_workers=max(1, len(self.hosts))) as pool:
@@ -286,6 +290,16 @@ class Fleet:
         for path in self._control_dir.glob("*"):
             run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "lab"], check=False)
         shutil.rmtree(self._control_dir, ignore_errors=True)
+
+
+def raise_limit(path: Path, wanted: int) -> None:
+    """Raise a limit of the kernel until the machine's next boot, if it is lower; where that is not allowed, say so."""
+    try:
+        if int(path.read_text()) < wanted:
+            path.write_text(f"{wanted}\n")
+            say(f"lab: {path} is now {wanted}, so that many hosts can boot")
+    except OSError as error:
+        say(f"lab: {path} stays as it is ({error.strerror}); more than a dozen hosts may not boot")
 
 
 def _ssh_answers(address: str) -> bool:

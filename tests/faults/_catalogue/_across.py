@@ -64,7 +64,10 @@ FAULTS = (
     Fault(
         "app_host_worker_timeout",
         "the app of another host ends its own slow requests",
-        {"web": host(NGINX, UPSTREAM_LOG, TO_APP), "app": host(gunicorn("0.0.0.0:8000", arguments="--workers 2 --timeout 2"))},
+        {
+            "web": host(NGINX, UPSTREAM_LOG, TO_APP),
+            "app": host(gunicorn("0.0.0.0:8000", arguments="--workers 2 --timeout 2")),
+        },
         (Ask((502,), path="/slow-10", times=2),),
         WORKS,
         (Named("gunicorn_worker_timeout", host="app"),),
@@ -73,7 +76,11 @@ FAULTS = (
     Fault(
         "shared_app",
         "two hosts with nginx share one app, which is stopped: one finding, both routes",
-        {"web": host(NGINX, TO_APP), "edge": host(NGINX, TO_APP, image="debian13"), "app": host(gunicorn("0.0.0.0:8000"))},
+        {
+            "web": host(NGINX, TO_APP),
+            "edge": host(NGINX, TO_APP, image="debian13"),
+            "app": host(gunicorn("0.0.0.0:8000")),
+        },
         (Run("systemctl stop shop", host="app"),),
         (*REFUSED, Ask((502,), host="edge")),
         (Named("app_not_running", host="app"),),
@@ -91,7 +98,14 @@ FAULTS = (
     Fault(
         "one_of_two_dropped",
         "one of two servers drops connections, so that every other request is slow",
-        {**BALANCED, "web": host(NGINX, UPSTREAM_LOG, site("proxy_pass http://shop", http=GROUP, extra="        proxy_connect_timeout 1s;"))},
+        {
+            **BALANCED,
+            "web": host(
+                NGINX,
+                UPSTREAM_LOG,
+                site("proxy_pass http://shop", http=GROUP, extra="        proxy_connect_timeout 1s;"),
+            ),
+        },
         (Run("iptables -A INPUT -p tcp --dport 8000 -j DROP", host="app1"),),
         (Ask((200,), times=4),),
         (Named("firewall_drop", host="app1"),),
@@ -111,7 +125,11 @@ FAULTS = (
         "one host: the shop's workers time out, the blog's socket is closed to nginx",
         {
             "web": host(
-                NGINX, TO_8000, gunicorn(arguments="--workers 2 --timeout 2"), TO_BLOG, gunicorn(f"unix:{SOCKET}", name="blog")
+                NGINX,
+                TO_8000,
+                gunicorn(arguments="--workers 2 --timeout 2"),
+                TO_BLOG,
+                gunicorn(f"unix:{SOCKET}", name="blog"),
             )
         },
         (Ask((502,), path="/slow-10", times=2), Run("chown app:app /run/blog; chmod 0700 /run/blog")),

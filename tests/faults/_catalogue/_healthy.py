@@ -39,17 +39,17 @@ LUA = Part(
     }
 )
 LUA_BLOCK = (
-    "        access_by_lua_block {\n            -- a brace } and a quote \" in a comment\n"
+    '        access_by_lua_block {\n            -- a brace } and a quote " in a comment\n'
     "            local t = { [\"}\"] = [[ } ]], x = 'it''s' }\n"
     "            if ngx.var.arg_no then return ngx.exit(403) end\n        }"
 )
 OLD_NOISE = (
     "2026/01/03 04:05:06 [error] 77#77: *1 connect() failed (111: Connection refused) while connecting to upstream,"
-    " client: 192.0.2.1, server: shop.example, request: \"GET / HTTP/1.1\","
-    " upstream: \"http://127.0.0.1:8000/\", host: \"shop.example\"\n"
+    ' client: 192.0.2.1, server: shop.example, request: "GET / HTTP/1.1",'
+    ' upstream: "http://127.0.0.1:8000/", host: "shop.example"\n'
     "2026/01/03 04:05:07 [crit] 77#77: *2 connect() to unix:/run/gone.sock failed (2: No such file or directory)"
-    " while connecting to upstream, client: 192.0.2.1, server: old.example, request: \"GET / HTTP/1.1\","
-    " upstream: \"http://unix:/run/gone.sock:/\", host: \"old.example\"\n"
+    ' while connecting to upstream, client: 192.0.2.1, server: old.example, request: "GET / HTTP/1.1",'
+    ' upstream: "http://unix:/run/gone.sock:/", host: "old.example"\n'
 )
 
 FAULTS = (
@@ -73,10 +73,10 @@ FAULTS = (
         driven=(Ask((200,), times=10), Ask((200,), method="POST", body=10)),
     ),
     Fault("well_uwsgi", "uWSGI on a unix socket", {"web": UWSGI_SHOP}, driven=WORKS),
-    Fault("well_uwsgi_tcp", "uWSGI on TCP", {"web": host(NGINX, uwsgi_site(), uwsgi(), image="debian13")}, driven=WORKS),
     Fault(
-        "well_node", "Node.js", {"web": host(NGINX, site("proxy_pass http://127.0.0.1:3000"), node())}, driven=WORKS
+        "well_uwsgi_tcp", "uWSGI on TCP", {"web": host(NGINX, uwsgi_site(), uwsgi(), image="debian13")}, driven=WORKS
     ),
+    Fault("well_node", "Node.js", {"web": host(NGINX, site("proxy_pass http://127.0.0.1:3000"), node())}, driven=WORKS),
     Fault("well_tls", "TLS to the app, with its name", {"web": host(NGINX, TO_TLS, peer("sni", 8443))}, driven=WORKS),
     Fault("well_resolver", "a name in a variable, and a resolver", {"web": BY_NAME}, driven=WORKS),
     Fault(
@@ -98,7 +98,12 @@ FAULTS = (
         {"web": host(NGINX, php_site("unix:/run/php/php8.4-fpm.sock"), php_fpm(version="8.4"), image="debian13")},
         driven=WORKS,
     ),
-    Fault("well_puma", "puma", {"web": host(NGINX, site("proxy_pass http://127.0.0.1:9292"), puma())}, driven=(Run("sleep 2"), *WORKS)),
+    Fault(
+        "well_puma",
+        "puma",
+        {"web": host(NGINX, site("proxy_pass http://127.0.0.1:9292"), puma())},
+        driven=(Run("sleep 2"), *WORKS),
+    ),
     Fault("well_uvicorn", "uvicorn", {"web": host(NGINX, TO_8000, uvicorn())}, driven=WORKS),
     Fault(
         "well_uvicorn_socket",
@@ -152,7 +157,11 @@ FAULTS = (
     Fault(
         "well_ipv6",
         "IPv6 on both sides",
-        {"web": host(NGINX, site("proxy_pass http://[::1]:8000", listen="[::]:80 ipv6only=off"), gunicorn("[::1]:8000"))},
+        {
+            "web": host(
+                NGINX, site("proxy_pass http://[::1]:8000", listen="[::]:80 ipv6only=off"), gunicorn("[::1]:8000")
+            )
+        },
         driven=WORKS,
     ),
     Fault(

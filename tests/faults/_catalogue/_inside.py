@@ -41,7 +41,7 @@ GUARDED = host(
         "proxy_pass http://127.0.0.1:8000",
         extra="        auth_request /auth;",
         server="    location = /auth {\n        internal;\n        proxy_pass http://127.0.0.1:8001;\n"
-        "        proxy_pass_request_body off;\n        proxy_set_header Content-Length \"\";\n    }",
+        '        proxy_pass_request_body off;\n        proxy_set_header Content-Length "";\n    }',
     ),
     gunicorn(),
     gunicorn("127.0.0.1:8001", name="auth"),
@@ -89,8 +89,12 @@ FAULTS = (
         "name_unknown",
         "nginx's name server does not know the app's name",
         {"web": BY_NAME},
-        (Run("sed -i 's/dns.py answers/dns.py nxdomain/' /etc/systemd/system/names.service; systemctl daemon-reload;"
-             " systemctl restart names; sleep 2"),),
+        (
+            Run(
+                "sed -i 's/dns.py answers/dns.py nxdomain/' /etc/systemd/system/names.service; systemctl daemon-reload;"
+                " systemctl restart names; sleep 2"
+            ),
+        ),
         REFUSED,
         (Named("resolver_failed"),),
         never=("no_resolver", *NOT_THE_APP),
@@ -109,8 +113,10 @@ FAULTS = (
         "nginx's workers have too few connections for the load",
         {"web": host(NGINX, UPSTREAM_LOG, TO_8000, gunicorn(arguments="--workers 1 --threads 20"))},
         (
-            Run(f"sed -i 's/worker_connections .*/worker_connections 10;/; s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
-                " nginx -s reload; sleep 0.5"),
+            Run(
+                f"sed -i 's/worker_connections .*/worker_connections 10;/; s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
+                " nginx -s reload; sleep 0.5"
+            ),
             Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
         ),
         (Run("sleep 2"), *WORKS),
@@ -122,8 +128,10 @@ FAULTS = (
         "nginx's workers may open too few files for the load",
         {"web": host(NGINX, UPSTREAM_LOG, TO_8000, gunicorn(arguments="--workers 1 --threads 20"))},
         (
-            Run(f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF};"
-                " nginx -s reload; sleep 0.5"),
+            Run(
+                f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF};"
+                " nginx -s reload; sleep 0.5"
+            ),
             Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
         ),
         (Run("sleep 2"), *WORKS),
@@ -145,8 +153,10 @@ FAULTS = (
         {"web": SHOP},
         (
             Run("chown -R root:root /var/lib/nginx; chmod -R go-rwx /var/lib/nginx"),
-            Run("for turn in 1 2; do curl -s -o /dev/null -m 3 --limit-rate 100k -H 'Host: shop.example'"
-                " http://127.0.0.1/large-20 || true; done"),
+            Run(
+                "for turn in 1 2; do curl -s -o /dev/null -m 3 --limit-rate 100k -H 'Host: shop.example'"
+                " http://127.0.0.1/large-20 || true; done"
+            ),
         ),
         WORKS,
         (Named("temp_path_denied_or_full"),),
@@ -174,7 +184,12 @@ FAULTS = (
         "not_reloaded",
         "the app moved, nginx's file was edited, and nginx was not reloaded",
         {"web": SHOP},
-        (Run(unit_edit("s/:8000/:8080/") + "; sleep 1.1; sed -i 's/:8000/:8080/' /etc/nginx/sites-enabled/shop.example.conf"),),
+        (
+            Run(
+                unit_edit("s/:8000/:8080/")
+                + "; sleep 1.1; sed -i 's/:8000/:8080/' /etc/nginx/sites-enabled/shop.example.conf"
+            ),
+        ),
         REFUSED,
         (Named("reload_not_applied"),),
         never=NOT_THE_APP,
@@ -185,9 +200,11 @@ FAULTS = (
         {"web": SHOP},
         (
             Run(unit_edit("s/:8000/:8080/")),
-            Run("sleep 1.1; sed -i 's/:8000/:8080/' /etc/nginx/sites-enabled/shop.example.conf;"
+            Run(
+                "sleep 1.1; sed -i 's/:8000/:8080/' /etc/nginx/sites-enabled/shop.example.conf;"
                 " echo 'server { listen 80; server_name blog.example; proxy_pas x; }' >/etc/nginx/sites-enabled/blog.conf;"
-                " nginx -s reload || true"),
+                " nginx -s reload || true"
+            ),
         ),
         REFUSED,
         (Named("reload_not_applied"),),
@@ -198,8 +215,12 @@ FAULTS = (
         "host_not_found",
         "nginx does not start, because an upstream's name does not resolve",
         {"web": SHOP},
-        (Run("sed -i 's/127.0.0.1:8000/shop.invalid:8000/' /etc/nginx/sites-enabled/shop.example.conf;"
-             " systemctl restart nginx || true"),),
+        (
+            Run(
+                "sed -i 's/127.0.0.1:8000/shop.invalid:8000/' /etc/nginx/sites-enabled/shop.example.conf;"
+                " systemctl restart nginx || true"
+            ),
+        ),
         IS_DOWN,
         (Named("startup_host_not_found"),),
         never=("nginx_not_running", "app_not_running"),
@@ -208,8 +229,12 @@ FAULTS = (
         "config_invalid",
         "nginx does not start, because a directive is misspelt",
         {"web": SHOP},
-        (Run("sed -i 's/proxy_pass/proxy_pas/' /etc/nginx/sites-enabled/shop.example.conf;"
-             " systemctl restart nginx || true"),),
+        (
+            Run(
+                "sed -i 's/proxy_pass/proxy_pas/' /etc/nginx/sites-enabled/shop.example.conf;"
+                " systemctl restart nginx || true"
+            ),
+        ),
         IS_DOWN,
         (Named("nginx_config_invalid", name=""),),
         never=("nginx_not_running", "app_not_running"),

@@ -37,7 +37,7 @@ def peer_turns(mode: str, *, image: str = "debian12") -> tuple[dict[str, Host], 
     return {"web": well}, (Run(unit_edit(f"s/ answers 9000/ {mode} 9000/") + "; sleep 1"),)
 
 
-KEEPING = "        proxy_http_version 1.1;\n        proxy_set_header Connection \"\";"
+KEEPING = '        proxy_http_version 1.1;\n        proxy_set_header Connection "";'
 POST = "curl -s -o /dev/null -m 5 -H 'Host: shop.example' -d x=1 http://127.0.0.1/"
 #: Node's idle timer and a new request meet: the connection is closed with the request unread.
 RACE = (
@@ -230,7 +230,14 @@ FAULTS = (
     Fault(
         "pool_saturated",
         "all workers are busy while there is load",
-        {"web": host(NGINX, UPSTREAM_LOG, site("proxy_pass http://127.0.0.1:8000", extra=HURRIED), gunicorn(arguments="--workers 1"))},
+        {
+            "web": host(
+                NGINX,
+                UPSTREAM_LOG,
+                site("proxy_pass http://127.0.0.1:8000", extra=HURRIED),
+                gunicorn(arguments="--workers 1"),
+            )
+        },
         (Ask((504, 200), path="/slow-1", times=8, at_once=8),),
         (Run("sleep 6"), *WORKS),
         (Named("app_pool_saturated", severity="intermittent"),),

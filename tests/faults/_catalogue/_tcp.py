@@ -238,7 +238,11 @@ FAULTS = (
         "reject_owner",
         "a rule rejects nginx's user alone: root connects",
         {"web": SHOP},
-        (Run("iptables -A OUTPUT -m owner --uid-owner www-data -p tcp --dport 8000 -j REJECT --reject-with tcp-reset"),),
+        (
+            Run(
+                "iptables -A OUTPUT -m owner --uid-owner www-data -p tcp --dport 8000 -j REJECT --reject-with tcp-reset"
+            ),
+        ),
         REFUSED,
         (Named("firewall_reject"),),
         never=("app_not_running", "wrong_upstream_address"),
@@ -271,8 +275,12 @@ FAULTS = (
         "drop_outgoing",
         "nginx's own host drops what goes to the app",
         WEB_AND_APP,
-        (Run("nft add table ip out; nft 'add chain ip out o { type filter hook output priority 0; }';"
-             " nft add rule ip out o tcp dport 8000 counter drop"),),
+        (
+            Run(
+                "nft add table ip out; nft 'add chain ip out o { type filter hook output priority 0; }';"
+                " nft add rule ip out o tcp dport 8000 counter drop"
+            ),
+        ),
         DROPPED,
         (Named("firewall_drop"),),
         never=("app_slow", "tcp_backlog_overflow"),
@@ -352,4 +360,3 @@ FAULTS = (
         never=("firewall_drop", "app_slow", "app_not_running"),
     ),
 )
-

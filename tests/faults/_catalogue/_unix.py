@@ -14,7 +14,9 @@ SOCKET = "/run/shop/shop.sock"
 TO_SOCKET = site(f"proxy_pass http://unix:{SOCKET}")
 SHOP = host(NGINX, TO_SOCKET, gunicorn(f"unix:{SOCKET}"))
 NEVER = ("app_not_running", "wrong_upstream_address")
-UWSGI_SHOP = host(NGINX, uwsgi_site(f"unix:{SOCKET}"), uwsgi(f"socket {SOCKET} --chmod-socket=660", settings="RuntimeDirectory=shop"))
+UWSGI_SHOP = host(
+    NGINX, uwsgi_site(f"unix:{SOCKET}"), uwsgi(f"socket {SOCKET} --chmod-socket=660", settings="RuntimeDirectory=shop")
+)
 
 SOCKET_ACTIVATION = Part(
     files={
@@ -106,13 +108,19 @@ FAULTS = (
                     files={
                         "/etc/tmpfiles.d/store.conf": "d /run/store 0755 app www-data -\n",
                         **service(
-                            "shop", "/usr/bin/gunicorn --bind unix:/run/store/shop.sock shop_app:application", kind="notify"
+                            "shop",
+                            "/usr/bin/gunicorn --bind unix:/run/store/shop.sock shop_app:application",
+                            kind="notify",
                         ).files,
                     }
                 ),
             )
         },
-        (Run("systemctl stop shop; rm -r /run/store /etc/tmpfiles.d/store.conf; systemctl start --no-block shop; sleep 7"),),
+        (
+            Run(
+                "systemctl stop shop; rm -r /run/store /etc/tmpfiles.d/store.conf; systemctl start --no-block shop; sleep 7"
+            ),
+        ),
         REFUSED,
         (Named("runtime_dir_gone"),),
         never=(*NEVER, "socket_missing", "app_crash_loop"),
@@ -165,7 +173,10 @@ FAULTS = (
         "socket_not_writable",
         "uWSGI makes its socket by its umask, and nginx may not write to it",
         {"web": UWSGI_SHOP},
-        (Run(unit_edit("s/ --chmod-socket=660//; s/^Group=.*/Group=app/") + "; true"), Run("groupadd -f app; systemctl restart shop")),
+        (
+            Run(unit_edit("s/ --chmod-socket=660//; s/^Group=.*/Group=app/") + "; true"),
+            Run("groupadd -f app; systemctl restart shop"),
+        ),
         REFUSED,
         (Named("socket_permission"),),
         never=(*NEVER, "protocol_mismatch_uwsgi"),
@@ -182,11 +193,7 @@ FAULTS = (
     Fault(
         "queue_under_load",
         "the socket's queue overflows while there is load, and only then",
-        {
-            "web": host(
-                NGINX, UPSTREAM_LOG, TO_SOCKET, gunicorn(f"unix:{SOCKET}", arguments="--workers 1 --backlog 1")
-            )
-        },
+        {"web": host(NGINX, UPSTREAM_LOG, TO_SOCKET, gunicorn(f"unix:{SOCKET}", arguments="--workers 1 --backlog 1"))},
         (Ask((502, 200), path="/slow-1", times=12, at_once=12),),
         (Ask((200,)),),
         (Named("unix_backlog_full", severity="intermittent"),),

@@ -26,9 +26,7 @@ def written(id_: str, about: str, cause: str, *, never: tuple[str, ...], **parts
     """A fault of one host, `web`, from an observation with these parts."""
     fault = Fault(id_, about, {"web": Host((), {}, ())}, first=(Named(cause),), never=never)
     record = build.seen(fault.fleet_name("web"), **parts)
-    return Fault(
-        id_, about, fault.hosts, first=fault.first, never=never, observations={"web": record.observation}
-    )
+    return Fault(id_, about, fault.hosts, first=fault.first, never=never, observations={"web": record.observation})
 
 
 def nginx_parts(key: str, *, probe: Mapping[str, Any], log: ErrorLogEvent, **unit: Any) -> dict[str, Any]:
@@ -143,7 +141,9 @@ FAULTS = (
         ),
         network=build.network(conntrack_count=65536, conntrack_max=65536),
         journals=[
-            journal("kernel", journal_event("conntrack_full", "nf_conntrack: nf_conntrack: table full, dropping packet"))
+            journal(
+                "kernel", journal_event("conntrack_full", "nf_conntrack: nf_conntrack: table full, dropping packet")
+            )
         ],
     ),
     written(

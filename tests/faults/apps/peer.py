@@ -4,7 +4,7 @@
 
 """An upstream that misbehaves in one way: `peer.py MODE PORT`.
 
-    answers redis ssh silent closes early space no_colon double mixed cut denies tls tls13 tls_silent sni
+answers redis ssh silent closes early space no_colon double mixed cut denies tls tls13 tls_silent sni
 """
 
 from __future__ import annotations
@@ -79,7 +79,18 @@ def refuse_without_name(_connection: ssl.SSLObject, name: str | None, _context: 
 
 def tls_context(mode: str) -> ssl.SSLContext:
     """A self-signed certificate for shop.example, made at the first start."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "30",
+    ]
     command += ["-keyout", "/tmp/peer.key", "-out", "/tmp/peer.crt", "-subj", "/CN=shop.example"]
     command += ["-addext", "subjectAltName=DNS:shop.example"]
     subprocess.run(command, check=True, capture_output=True)
@@ -88,7 +99,7 @@ def tls_context(mode: str) -> ssl.SSLContext:
     if mode == "tls13":
         context.minimum_version = ssl.TLSVersion.TLSv1_3
     if mode == "sni":
-        context.sni_callback = refuse_without_name  # type: ignore[assignment]
+        context.sni_callback = refuse_without_name
     return context
 
 

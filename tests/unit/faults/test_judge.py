@@ -23,7 +23,9 @@ TWO = replace(STOPPED, first=(*STOPPED.first, Named("socket_missing", name="blog
 HEALTHY = Fault("healthy", "nothing is wrong")
 
 
-def finding(cause: str = "app_not_running", *, host: str = "stopped-app", name: str = "shop.example", severity: str = "outage") -> dict[str, Any]:
+def finding(
+    cause: str = "app_not_running", *, host: str = "stopped-app", name: str = "shop.example", severity: str = "outage"
+) -> dict[str, Any]:
     return {"cause": cause, "host": host, "severity": severity, "routes": [{"server_names": [name]}]}
 
 

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from lab._cli import parse_host, parser
 from lab._commands import LabError
 from lab._declared import DEMO_HOSTS, REQUESTS
 from lab._embedded import HOSTS as EMBEDDED_HOSTS
-from lab._fleet import Fleet, HostSpec, addresses_in, create_arguments, host_entries
+from lab._fleet import Fleet, HostSpec, addresses_in, create_arguments, host_entries, raise_limit
+from lab._trees import Entry
 
 
 @pytest.mark.parametrize(
@@ -113,3 +116,31 @@ def test_every_declared_request_goes_to_a_declared_host_and_some_are_healthy_bef
 def test_exec_leaves_the_options_of_the_command_alone() -> None:
     parsed = parser().parse_args(["exec", "--fleet", "f", "h1", "--", "ls", "-la"])
     assert (parsed.host, parsed.argv) == ("h1", ["ls", "-la"])
+
+
+def test_a_host_has_files_and_units_of_its_own() -> None:
+    own = Entry("etc/systemd/system/shop.service", 0o644, b"[Service]")
+    entries = {
+        entry.path: entry for entry in host_entries(HostSpec("a", files=(own,), enabled=("shop.service",)), b"key")
+    }
+
+    assert entries[own.path] == own
+    link = entries["etc/systemd/system/multi-user.target.wants/shop.service"].link
+    assert link == "/etc/systemd/system/shop.service"
+
+
+def test_a_limit_is_raised_and_never_lowered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128\n")
+
+    raise_limit(limit, 1024)
+    raise_limit(limit, 512)
+
+    assert limit.read_text() == "1024\n"
+    assert capsys.readouterr().err.count("is now 1024") == 1
+
+
+def test_a_limit_that_may_not_be_raised_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raise_limit(tmp_path / "none", 1024)
+
+    assert "stays as it is (No such file or directory)" in capsys.readouterr().err
