@@ -7,7 +7,7 @@ NOX := .venv/bin/nox --non-interactive
 HOSTS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test lint sanity unit molecule kill-points bench clean
+.PHONY: help setup demo demo-down test lint sanity unit molecule faults kill-points bench clean
 
 help: ## list every target
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ molecule: setup ## one scenario per role and one for a fleet, on systemd hosts
 
 kill-points: setup ## kill a change, a recovery and a rollback at every step, and show what was found and repaired
 	@.venv/bin/pytest --quiet -s tests/unit/plugins/module_utils/_change/test_kill_points.py
+
+faults: setup ## break real hosts in every way and see which cause is named first; FAULTS="a b", AGAIN=1 without hosts
+	@.venv/bin/python tests/faults $(if $(AGAIN),--again) $(FAULTS)
 
 bench: setup ## what an audit costs, as ratios to a ping and to a hand-written playbook; HOSTS=10
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)

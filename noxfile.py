@@ -63,12 +63,24 @@ def unit_host(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def molecule(session: nox.Session) -> None:
     """Every Molecule scenario, on systemd hosts."""
+    _require_lab(session)
+    for scenario in session.posargs or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")):
+        session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
+
+
+# Not of those that run when none is named, yet: it takes longer than all others together.
+@nox.session(venv_backend="none", default=False)
+def faults(session: nox.Session) -> None:
+    """The fault catalogue, or some of its entries, on systemd hosts."""
+    _require_lab(session)
+    session.run(sys.executable, "tests/faults", *session.posargs)
+
+
+def _require_lab(session: nox.Session) -> None:
     command = [sys.executable, "tests/lab", "doctor", "--install"]
     doctor = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if doctor.returncode != 0:
         session.skip(" ".join(doctor.stdout.split()))
-    for scenario in session.posargs or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")):
-        session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
 
 
 def _molecule_environment() -> dict[str, str]:

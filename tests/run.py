@@ -18,6 +18,7 @@ REPORT = ROOT / ".work" / "gates.json"
 #: Why a gate may not run here, for the closing lines.
 REMEDIES = {
     "molecule": "needs systemd containers: see `python3 tests/lab doctor`",
+    "faults": "needs systemd containers: see `python3 tests/lab doctor`",
     "unit_host": "needs Python 3.8, the oldest that managed hosts may have",
 }
 
