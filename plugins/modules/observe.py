@@ -140,6 +140,13 @@ observation:
       description: nginx's error logs, their newest lines folded into events.
       type: list
       elements: dict
+    network:
+      description: >-
+        Packet filters' rules that stop connections to endpoints, routes to them, connections, limits of the kernel.
+      type: dict
+    capacity:
+      description: CPUs, memory, room on file systems, log rotation, security modules and what they refused.
+      type: dict
     missed:
       description: What could not be seen, and why.
       type: list

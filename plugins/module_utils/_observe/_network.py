@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -40,6 +41,7 @@ _SYSCTLS = (
     "net.ipv6.conf.lo.disable_ipv6",
 )
 _STATES = {"01": "established", "02": "syn_sent", "06": "time_wait", "08": "close_wait"}
+_ROUTE_ERRORS = {errno.EINVAL: "a blackhole route", errno.EACCES: "a prohibit route", errno.ENETUNREACH: "no route"}
 _MOST_LINES = 200_000
 _MOST_PATHS = 256
 _WORD = struct.Struct("=I")
@@ -106,7 +108,8 @@ def _path(address: str, neighbours: dict[str, str]) -> NetworkPath:
     try:
         route = _netlink.route_to(address)
     except OSError as error:
-        return NetworkPath(address=address, reachable=False, why=reason(error), interface=None, neighbour=None)
+        why = _ROUTE_ERRORS.get(error.errno or 0) or reason(error)
+        return NetworkPath(address=address, reachable=False, why=why, interface=None, neighbour=None)
     try:
         interface = socket.if_indextoname(route.interface) if route.interface else None
     except OSError:

@@ -22,8 +22,10 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._instance
     parse_build,
     parse_command,
     parse_credentials,
+    parse_open_files_limit,
     parse_test,
     runs_as_configured,
+    temporary_paths,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
@@ -241,3 +243,20 @@ def test_whether_workers_are_younger_than_their_files(
     file.write_text("")
     os.utime(file, (1500, 1500))
     assert runs_as_configured(instance("/n", workers_since=workers_since), [str(file)]) is expected
+
+
+def test_soft_limit_of_open_files() -> None:
+    text = "Limit   Soft Limit  Hard Limit  Units\nMax processes 10 10 processes\nMax open files 1024 524288 files\n"
+    assert parse_open_files_limit(text) == 1024
+    assert parse_open_files_limit("Max open files unlimited unlimited files\n") is None
+
+
+def test_temporary_paths_are_the_compiled_ones_unless_the_configuration_says_otherwise() -> None:
+    arguments = "--http-proxy-temp-path=/var/lib/nginx/proxy --http-client-body-temp-path=body"
+    instance = _instances._not_running(
+        Command(binary="nginx", prefix="/opt"),
+        build=parse_build(f"nginx version: nginx/1.22.1\nconfigure arguments: {arguments}\n"),
+        unit=None,
+    )
+    assert temporary_paths(instance, {}) == ["/var/lib/nginx/proxy", "/opt/body"]
+    assert temporary_paths(instance, {"proxy_temp_path": [["/big", "1", "2"]]}) == ["/big", "/opt/body"]
