@@ -21,12 +21,23 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._filter
     firewall_drop,
     firewall_reject,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._flapping import (
+    app_comes_and_goes,
+    conntrack_was_full,
+    ipv6_was_tried,
+    ports_were_exhausted,
+    restart_window,
+    tcp_queue_was_full,
+    unix_queue_was_full,
+    wrong_program_answers,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._interfaces import (
     loopback_family_mismatch,
     netns_or_interface_mismatch,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._names import stale_dns_address
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._network import (
     conntrack_full,
     ephemeral_ports_exhausted,
@@ -112,7 +123,17 @@ _GUESSING: tuple[FailureRule, ...] = (
 )
 
 #: What the logs tell of endpoints that answer now.
-_PAST: tuple[PastRule, ...] = ()
+_PAST: tuple[PastRule, ...] = (
+    wrong_program_answers,
+    app_comes_and_goes,
+    unix_queue_was_full,
+    conntrack_was_full,
+    tcp_queue_was_full,
+    ports_were_exhausted,
+    ipv6_was_tried,
+    stale_dns_address,
+    restart_window,
+)
 
 #: What has not happened yet.
 _RISKS: tuple[RiskRule, ...] = (advice,)

@@ -72,6 +72,12 @@ class Explanation:
     finding: Finding
     failures: tuple[Failure, ...]
     app: tuple[str, str] | None = None  # host and unit
+    uses: tuple[Use, ...] = ()  # that answer now; a finding about the past is about these
+
+    @property
+    def ends(self) -> set[tuple[str, str]]:
+        """The endpoints that it is about, as the nginx of which host uses them: what logs say of them is explained."""
+        return {use.end for use in self.uses} | {use.end for failure in self.failures for use in failure.uses}
 
 
 class Hit(NamedTuple):

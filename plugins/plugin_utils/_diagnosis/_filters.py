@@ -92,7 +92,7 @@ def _rules_for(
     if all(hit.place.host != failure.host for hit in hits):
         for rule in fleet.observations[failure.host]["network"]["filters"]:
             if rule["verdict"] == verdict and failure.endpoint["key"] in rule["endpoints"]:
-                yield (hits or [Hit(failure, fleet.own_place(failure.uses[0]))])[0], failure.host, rule
+                yield (hits or [Hit(failure, failure.uses[0].place_here)])[0], failure.host, rule
 
 
 def _is_hit(hit: Hit, key: str) -> bool:

@@ -47,6 +47,15 @@ class Use:
         return (self.host, self.instance["id"], self.route["id"])
 
     @property
+    def end(self) -> tuple[str, str]:
+        return (self.host, self.endpoint["key"])
+
+    @property
+    def place_here(self) -> Place:
+        """The endpoint as if it ended at nginx's own host."""
+        return place_of(self.endpoint, self.host)
+
+    @property
     def written_at(self) -> tuple[str, int, str]:
         """Sort key: file, line, and the route's id for the case that a file is included several times."""
         return (self.route["file"], self.route["line"], self.route["id"])
@@ -89,10 +98,6 @@ class Fleet:
 
     def places(self, use: Use) -> list[Place]:
         return [place_of(use.endpoint, host) for host in self.owners(use)]
-
-    def own_place(self, use: Use) -> Place:
-        """The endpoint as if it ended at nginx's own host."""
-        return place_of(use.endpoint, use.host)
 
     def unit(self, host: str, name: str | None) -> Unit | None:
         return next((unit for unit in self.observations[host]["units"] if unit["name"] == name), None)

@@ -54,8 +54,12 @@ EXEC_STATUSES = {
 #: gunicorn's own exit statuses: a worker failed to boot; the app failed to load.
 _BOOT_STATUSES = (3, 4)
 
+# What journals call it.
 _PORT_IN_USE = ("gunicorn_connection_in_use", "port_in_use")
 _TRACEBACK = ("python_traceback",)
+OOM_LINES = ("systemd_oom_kill",)
+RESTART_LINES = ("systemd_scheduled_restart",)
+START_LINES = ("systemd_started",)
 
 #: A unit that was restarted and is no longer up than this may be between two deaths.
 _YOUNG = 30.0
@@ -179,7 +183,7 @@ def _boot_error(fleet: Fleet, host: str, unit: Unit, kind: str) -> Trouble | Non
 
 
 def _oom_policy(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
-    said = _journals.of_last_run(fleet, host, unit, ("systemd_oom_kill",))
+    said = _journals.of_last_run(fleet, host, unit, OOM_LINES)
     if unit["result"] != "oom-kill":
         return None
     limits = {name: unit["raw"][name] for name in ("OOMPolicy", "MemoryMax", "MemoryPeak") if unit["raw"].get(name)}
@@ -211,7 +215,7 @@ def _start_limit(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | N
 def _crash_loop(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
     if not is_looping(fleet, host, unit):
         return None
-    said = _journals.events(fleet, host, unit["name"], ("systemd_scheduled_restart",))
+    said = _journals.events(fleet, host, unit["name"], RESTART_LINES)
     text = f"{unit['name']}: starts and ends again, {unit['restarts']} restarts so far"
     return Trouble(
         "app_crash_loop",
