@@ -235,14 +235,15 @@ class Unit(TypedDict):
 class AppServer(TypedDict):
     """The process, or the unit that should start it, that answers on endpoints."""
 
-    kind: str  # gunicorn | uwsgi | node | uvicorn | php-fpm | other
+    kind: str  # gunicorn | uwsgi | node | uvicorn | php-fpm | puma | other
     unit: str | None
     pids: list[int]  # empty when it does not run
     binds: list[EndpointKey]  # where its settings say that it listens
     binds_known: bool  # False: its settings could not be read as far as that; `binds` may be incomplete
     binds_from: str  # "ExecStart", "GUNICORN_CMD_ARGS", "/srv/app/gunicorn.conf.py", "default", ...
     listens: list[EndpointKey]  # where its processes do listen now
-    settings: dict[str, Any]  # kind's own: {"workers": 3, "worker_class": "sync"}; only what was read
+    settings: dict[str, Any]  # the kind's own, and for every kind, None when not known: workers, threads, concurrency,
+    #                           backlog, idle_timeout (s, 0: keeps no connection), request_timeout (s, 0: never)
     settings_from: dict[str, str]  # where each of them is set, as in `binds_from`; "default" is the kind's own
     settings_known: bool  # False: not all could be read, and `missed` says why
     version: str  # of the app server, "" when it could not be told without running it

@@ -55,8 +55,10 @@ def test_listeners_of_another_network_say_so(tmp_path: Path) -> None:
 
 def test_our_own_network_is_not_another(tmp_path: Path) -> None:
     script = tmp_path / "gunicorn"
-    script.write_text("print('ready', flush=True)\ninput()\n")
-    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    script.write_text(SERVER.replace("8000", "0"))
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
         assert server.stdout and server.stdout.readline() == b"ready\n"
         processes = {server.pid: read_processes(notes=Notes()).processes[server.pid]}
         assert read_foreign_listeners(table=ProcessTable(processes=processes), notes=Notes()) == []
