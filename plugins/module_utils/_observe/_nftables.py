@@ -92,7 +92,7 @@ def _rules(one: dict[str, Any], sets: dict[str, Any]) -> Iterator[Rule]:
     matches: list[Match] = []
     packets, verdict, target = None, None, None
     for statement in one.get("expr", []):
-        kind, value = next(iter(statement.items()))
+        kind, value = _only(statement)
         if kind == "match":
             matches.append(_match(value, sets))
         elif kind == "counter" and isinstance(value, dict):
@@ -126,7 +126,7 @@ def _mapped(
     for entry in entries:
         if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], dict):
             continue
-        kind, target = next(iter(entry[1].items()))
+        kind, target = _only(entry[1])
         jump = kind in ("jump", "goto")
         match = Match(key=_key(value.get("key")), values=tuple(_values(entry[0], sets)))
         yield Rule(
@@ -138,10 +138,15 @@ def _mapped(
         )
 
 
+def _only(one: dict[str, Any]) -> tuple[str, Any]:
+    """Of an object with one key, its name and value."""
+    return next(iter(one.items()), ("", None))
+
+
 def _key(left: Any) -> str:
     """What is compared, or a key that nothing is known about."""
     if isinstance(left, dict):
-        kind, value = next(iter(left.items()))
+        kind, value = _only(left)
         if kind == "payload":
             name = f"{value.get('protocol')} {value.get('field')}"
             return _PAYLOADS.get(name, name)
@@ -171,7 +176,7 @@ def _values(right: Any, sets: dict[str, Any]) -> Iterator[str]:
         for each in right:
             yield from _values(each, sets)
     elif isinstance(right, dict):
-        kind, value = next(iter(right.items()))
+        kind, value = _only(right)
         if kind == "set":
             yield from _values(value, sets)
         elif kind == "elem":
