@@ -38,7 +38,7 @@ def site(
     server: str = "",
     http: str = "",
 ) -> Part:
-    """A server with one location. `directive` is its `*_pass`; the rest are lines of the level that they are called after."""
+    """A server with one location. `directive` is its `*_pass`; the others are lines of the level that names them."""
     lines = [
         http,
         "server {",

@@ -27,7 +27,8 @@ SECOND_NGINX = Part(
             "        }\n    }\n}\n"
         ),
         "/etc/systemd/system/nginx-b.service": (
-            "[Unit]\nDescription=A second nginx\nAfter=network.target\n[Service]\nType=forking\nPIDFile=/run/nginx-b.pid\n"
+            "[Unit]\nDescription=A second nginx\nAfter=network.target\n"
+            "[Service]\nType=forking\nPIDFile=/run/nginx-b.pid\n"
             "ExecStart=/usr/sbin/nginx -c /etc/nginx-b/nginx.conf\nExecReload=/bin/kill -HUP $MAINPID\n"
             "[Install]\nWantedBy=multi-user.target\n"
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .._model import Ask, Fault, Named, Run, host
 from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, program, service, site
 from ._response import WORKS
-from ._tcp import REFUSED, SHOP, TO_8000, site_edit, unit_edit
+from ._tcp import REFUSED, RELOAD, SHOP, TO_8000, site_edit, unit_edit
 
 NGINX_CONF = "/etc/nginx/nginx.conf"
 IS_DOWN = (Ask((0,), times=1),)
@@ -19,7 +19,9 @@ BY_NAME = host(
     UPSTREAM_LOG,
     site(
         "proxy_pass http://$backend:8000",
-        server="    resolver 127.0.0.1:5353 ipv6=off valid=1s;\n    resolver_timeout 2s;\n    set $backend shop.internal;",
+        server=(
+            "    resolver 127.0.0.1:5353 ipv6=off valid=1s;\n    resolver_timeout 2s;\n    set $backend shop.internal;"
+        ),
     ),
     gunicorn(),
     program("dns.py"),
@@ -114,8 +116,9 @@ FAULTS = (
         {"web": host(NGINX, UPSTREAM_LOG, TO_8000, gunicorn(arguments="--workers 1 --threads 20"))},
         (
             Run(
-                f"sed -i 's/worker_connections .*/worker_connections 10;/; s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
-                " nginx -s reload; sleep 0.5"
+                f"sed -i 's/worker_connections .*/worker_connections 10;/;"
+                f" s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
+                f" {RELOAD}"
             ),
             Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
         ),
@@ -129,8 +132,7 @@ FAULTS = (
         {"web": host(NGINX, UPSTREAM_LOG, TO_8000, gunicorn(arguments="--workers 1 --threads 20"))},
         (
             Run(
-                f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF};"
-                " nginx -s reload; sleep 0.5"
+                f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF}; {RELOAD}"
             ),
             Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
         ),
@@ -202,7 +204,8 @@ FAULTS = (
             Run(unit_edit("s/:8000/:8080/")),
             Run(
                 "sleep 1.1; sed -i 's/:8000/:8080/' /etc/nginx/sites-enabled/shop.example.conf;"
-                " echo 'server { listen 80; server_name blog.example; proxy_pas x; }' >/etc/nginx/sites-enabled/blog.conf;"
+                " echo 'server { listen 80; server_name blog.example; proxy_pas x; }'"
+                " >/etc/nginx/sites-enabled/blog.conf;"
                 " nginx -s reload || true"
             ),
         ),

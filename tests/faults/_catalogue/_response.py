@@ -20,7 +20,7 @@ from .._stacks import (
     uwsgi,
     uwsgi_site,
 )
-from ._tcp import REFUSED, TO_8000, site_edit, unit_edit
+from ._tcp import REFUSED, TO_8000, listens, site_edit, unit_edit
 
 HURRIED = "        proxy_read_timeout 2s;"
 WORKS = (Ask((200,)),)
@@ -34,7 +34,7 @@ def gunicorn_host(arguments: str, *, image: str = "debian12", memory: str = "") 
 def peer_turns(mode: str, *, image: str = "debian12") -> tuple[dict[str, Host], tuple[Run]]:
     """A peer that answers well, and the step that makes it misbehave."""
     well = host(NGINX, site("proxy_pass http://127.0.0.1:9000", extra=HURRIED), peer("answers"), image=image)
-    return {"web": well}, (Run(unit_edit(f"s/ answers 9000/ {mode} 9000/") + "; sleep 1"),)
+    return {"web": well}, (Run(unit_edit(f"s/ answers 9000/ {mode} 9000/") + "; " + listens(9000)),)
 
 
 KEEPING = '        proxy_http_version 1.1;\n        proxy_set_header Connection "";'
@@ -115,7 +115,7 @@ FAULTS = (
                 node(),
             )
         },
-        (Run(unit_edit("s/^User=/Environment=SHOP_IDLE=1000\\nUser=/") + "; sleep 1"), Run(RACE)),
+        (Run(unit_edit("s/^User=/Environment=SHOP_IDLE=1000\\nUser=/") + "; " + listens(3000)), Run(RACE)),
         WORKS,
         (Named("keepalive_race", severity="intermittent"),),
         never=(*NEVER, "worker_crash", "restart_window"),
@@ -296,7 +296,7 @@ FAULTS = (
         "early_close",
         "the app closes on a large upload without reading it",
         {"web": host(NGINX, site("proxy_pass http://127.0.0.1:9000"), peer("answers"))},
-        (Run(unit_edit("s/ answers 9000/ early 9000/") + "; sleep 1"),),
+        (Run(unit_edit("s/ answers 9000/ early 9000/") + "; " + listens(9000)),),
         (Ask((502,), method="POST", body=900_000),),
         (Named("early_close_upload"),),
         never=(*NEVER, "worker_crash"),

@@ -20,17 +20,40 @@ REFUSED = (Ask((502,)),)
 DROPPED = (Ask((504,), times=1),)
 #: sysctls of a container's own network can be written once /proc/sys can.
 WRITABLE = "mount -o remount,rw /proc/sys"
+START_LIMIT = "[ $(systemctl show -P Result shop) = start-limit-hit ]"
 SYNTAX_ERROR_IN_NODE = "echo 'throw new Error(\"no database\")' >/srv/app/shop.js"
 
 
 def unit_edit(expression: str) -> str:
     """Edit the shop's unit and try to restart it."""
-    return f"sed -i '{expression}' /etc/systemd/system/shop.service; systemctl daemon-reload; systemctl restart shop || true"
+    edit = f"sed -i '{expression}' /etc/systemd/system/shop.service; systemctl daemon-reload"
+    return f"{edit}; systemctl restart shop || true"
+
+
+def until(condition: str) -> str:
+    """Wait for a condition of the shell, at most half a minute: the machine may have other things to do."""
+    return f"for turn in $(seq 150); do {condition} && break; sleep 0.2; done"
+
+
+#: Returns once the old workers are gone, so that no request can meet one of them.
+RELOAD = "old=$(echo $(pgrep -P $(cat /run/nginx.pid)) | tr ' ' ,); nginx -s reload && " + until(
+    "! ps -p $old >/dev/null"
+)
+
+
+def listens(port: int) -> str:
+    """Wait until something listens on that port."""
+    return until(f"ss -ltnH 'sport = :{port}' | grep -q .")
+
+
+def restarted(times: int) -> str:
+    """Wait until systemd has restarted the shop so many times."""
+    return until(f"[ $(systemctl show -P NRestarts shop) -ge {times} ]")
 
 
 def site_edit(expression: str) -> str:
     """Edit the shop's site and reload nginx."""
-    return f"sed -i '{expression}' /etc/nginx/sites-enabled/shop.example.conf && nginx -t -q && nginx -s reload && sleep 0.3"
+    return f"sed -i '{expression}' /etc/nginx/sites-enabled/shop.example.conf && nginx -t -q && {RELOAD}"
 
 
 def hold(port_or_path: str, number: int) -> str:
@@ -70,7 +93,7 @@ FAULTS = (
         "crash_loop",
         "the app starts, dies and is started again",
         {"web": NODE},
-        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; sleep 5"),),
+        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; {restarted(2)}"),),
         REFUSED,
         (Named("app_crash_loop"),),
         never=("app_not_running",),
@@ -83,10 +106,11 @@ FAULTS = (
                 NGINX,
                 site("proxy_pass http://127.0.0.1:3000"),
                 node(),
-                service("shop", "/usr/bin/node shop.js", settings="RestartSec=100ms"),
+                # A minute instead of ten seconds, in which a busy machine could not start it five times.
+                service("shop", "/usr/bin/node shop.js", settings="RestartSec=100ms", unit="StartLimitIntervalSec=60"),
             )
         },
-        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; sleep 4"),),
+        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; {until(START_LIMIT)}"),),
         REFUSED,
         (Named("app_start_limit_hit"),),
         never=("app_crash_loop", "app_not_running"),
@@ -120,7 +144,7 @@ FAULTS = (
         "boot_error",
         "a worker of gunicorn cannot import what the app needs",
         {"web": SHOP},
-        (Run("echo 'import no_such_module' >>/srv/app/shop_app.py; systemctl restart shop; sleep 3"),),
+        (Run(f"echo 'import no_such_module' >>/srv/app/shop_app.py; systemctl restart shop; {restarted(1)}"),),
         REFUSED,
         (Named("gunicorn_boot_error"),),
         never=("app_crash_loop", "app_not_running"),
@@ -129,7 +153,7 @@ FAULTS = (
         "boot_error_13",
         "gunicorn is told a name that the app's module does not have",
         {"web": host(NGINX, TO_8000, gunicorn(), image="debian13")},
-        (Run(unit_edit("s|shop_app:application|shop_app:aplication|") + "; sleep 3"),),
+        (Run(unit_edit("s|shop_app:application|shop_app:aplication|") + "; " + restarted(1)),),
         REFUSED,
         (Named("gunicorn_boot_error"),),
     ),
@@ -139,8 +163,9 @@ FAULTS = (
         {"web": host(NGINX, TO_8000, gunicorn(), program("peer.py"))},
         (
             Run(
-                "systemctl stop shop; systemd-run --quiet --unit=stray python3 /srv/app/peer.py closes 8000; sleep 1;"
-                " systemctl start --no-block shop; sleep 7"
+                "systemctl stop shop; systemd-run --quiet --unit=stray python3 /srv/app/peer.py closes 8000;"
+                f" {listens(8000)};"
+                f" systemctl start --no-block shop; {restarted(1)}"
             ),
         ),
         REFUSED,
@@ -185,7 +210,7 @@ FAULTS = (
         "loopback_family",
         "the app listens on ::1 alone, nginx asks 127.0.0.1",
         {"web": NODE},
-        (Run(unit_edit("s/^User=/Environment=SHOP_LISTEN=::1\\nUser=/") + "; sleep 1"),),
+        (Run(unit_edit("s/^User=/Environment=SHOP_LISTEN=::1\\nUser=/") + "; " + listens(3000)),),
         REFUSED,
         (Named("loopback_family_mismatch"),),
         never=("wrong_upstream_address", "app_not_running"),
@@ -254,7 +279,8 @@ FAULTS = (
         (
             Run(
                 "nft add table inet guard; nft 'add chain inet guard input { type filter hook input priority 0; }';"
-                " nft add rule inet guard input iifname != lo tcp dport 8000 counter reject with icmpx type admin-prohibited",
+                " nft add rule inet guard input iifname != lo tcp dport 8000 counter"
+                " reject with icmpx type admin-prohibited",
                 host="app",
             ),
         ),

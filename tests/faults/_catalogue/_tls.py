@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .._model import Ask, Fault, Named, Run, host
 from .._stacks import NGINX, peer, site
-from ._tcp import REFUSED, SHOP, site_edit, unit_edit
+from ._tcp import REFUSED, SHOP, listens, site_edit, unit_edit
 
 WITH_NAME = "        proxy_ssl_server_name on;\n        proxy_ssl_name shop.example;\n        proxy_connect_timeout 2s;"
 TO_TLS = site("proxy_pass https://127.0.0.1:8443", extra=WITH_NAME)
@@ -77,7 +77,7 @@ FAULTS = (
         "tls_silent",
         "the app takes the connection and never answers the handshake",
         {"web": host(NGINX, TO_TLS, peer("tls", 8443))},
-        (Run(unit_edit("s/ tls 8443/ tls_silent 8443/") + "; sleep 1"),),
+        (Run(unit_edit("s/ tls 8443/ tls_silent 8443/") + "; " + listens(8443)),),
         (Ask((504,), times=1),),
         (Named("tls_timeout"),),
         never=("app_slow", "firewall_drop"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .._model import Ask, Fault, Named, Part, Run, host
 from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, service, site, uwsgi, uwsgi_site
-from ._tcp import HOLD, REFUSED, hold, site_edit, unit_edit
+from ._tcp import HOLD, REFUSED, hold, restarted, site_edit, unit_edit
 
 SOCKET = "/run/shop/shop.sock"
 TO_SOCKET = site(f"proxy_pass http://unix:{SOCKET}")
@@ -118,7 +118,8 @@ FAULTS = (
         },
         (
             Run(
-                "systemctl stop shop; rm -r /run/store /etc/tmpfiles.d/store.conf; systemctl start --no-block shop; sleep 7"
+                "systemctl stop shop; rm -r /run/store /etc/tmpfiles.d/store.conf; systemctl start --no-block shop;"
+                f" {restarted(1)}"
             ),
         ),
         REFUSED,
