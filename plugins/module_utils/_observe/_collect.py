@@ -24,10 +24,12 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Observation,
     Settings,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _error_log, _instances, _probe
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances, _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import read_capacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import (
     Manner,
     default_manner,
@@ -62,7 +64,8 @@ class ObserveOptions:
     nginx_config: str | None = None
     probe: str = "request"  # none | connect | request
     seconds: float = 5.0  # for all look-ups of names and all probes together
-    log_bytes: int = 4 << 20  # of each error log, the newest
+    log_since: float = 24 * 3600.0  # seconds back
+    log_bytes: int = 64 << 20  # of each error log, the newest
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,7 @@ def observe(options: ObserveOptions) -> Observation:
     """Look at this host. Nothing that is broken on it is an error here; what could not be seen is in `missed`."""
     started = time.monotonic()
     notes = Notes()
+    window = Window(since=time.time() - options.log_since, limit=options.log_bytes)
     observed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     overflows = listen_overflows(notes=notes)
     around = look_around(notes=notes)
@@ -305,7 +309,7 @@ def observe(options: ObserveOptions) -> Observation:
         units=[facts.unit for facts in units.facts],
         app_servers=apps,
         probes=looked.probes,
-        error_logs=_error_log.read_error_logs(_error_log_settings(nginxes), limit=options.log_bytes, notes=notes),
+        error_logs=read_error_logs(_error_log_settings(nginxes), window=window, notes=notes),
         access_logs=[],
         journals=[],
         network=read_network(

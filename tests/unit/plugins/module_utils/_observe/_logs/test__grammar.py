@@ -2,41 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lines of nginx's error log, as nginx 1.22 and 1.31 print them, and what they are folded into."""
+"""Messages of nginx's error log, as nginx 1.22 and 1.31 print them, and as musl words errors."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLog, ErrorLogSetting
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._error_log import (
-    LineReader,
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import (
+    address_endpoint,
     classify,
     endpoint_of,
-    fold,
-    read_error_logs,
-    tail,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
 HEADER = "while reading response header from upstream"
 CONNECTING = "while connecting to upstream"
 TLS = "while SSL handshaking to upstream"
-
-
-def line(
-    message: str,
-    *,
-    time: str = "2026/11/21 03:50:01",
-    level: str = "error",
-    upstream: str | None = "http://127.0.0.1:8000/a?k=v",
-) -> str:
-    fields = 'client: 192.0.2.9, server: shop.example, request: "GET /a?k=v HTTP/1.1"'
-    peer = f', upstream: "{upstream}"' if upstream else ""
-    return f'{time} [{level}] 972#972: *17 {message}, {fields}{peer}, host: "shop.example"'
 
 
 @pytest.mark.parametrize(
@@ -110,30 +90,8 @@ def line(
     ],
 )
 def test_signatures(head: str, signature: str | None) -> None:
-    assert classify(head) == signature
-
-
-def test_fields_are_taken_one_by_one() -> None:
-    parsed = LineReader().parse(line(f"connect() failed (111: Connection refused) {CONNECTING}"))
-    assert parsed is not None
-    assert (parsed.errno, parsed.server, parsed.upstream, parsed.level) == (
-        111,
-        "shop.example",
-        "http://127.0.0.1:8000",
-        "error",
-    )
-
-
-def test_a_line_cut_before_its_upstream_keeps_the_rest() -> None:
-    parsed = LineReader().parse(line(f"upstream prematurely closed connection {HEADER}")[:200])
-    assert parsed is not None
-    assert (parsed.signature, parsed.server, parsed.upstream) == ("closed_before_header", "shop.example", None)
-
-
-def test_an_empty_server_is_none() -> None:
-    parsed = LineReader().parse(line(f"no live upstreams {CONNECTING}").replace("shop.example, request", ", request"))
-    assert parsed is not None
-    assert parsed.server is None
+    kind = classify(head)
+    assert (kind.signature if kind else None) == signature
 
 
 @pytest.mark.parametrize(
@@ -150,88 +108,84 @@ def test_endpoint_of_an_upstream_field(upstream: str, endpoint: str | None) -> N
     assert endpoint_of(upstream) == endpoint
 
 
-def test_lines_of_one_kind_are_one_event() -> None:
-    refused = f"connect() failed (111: Connection refused) {CONNECTING}"
-    folded = fold(
-        [
-            "the rest of a message with a line feed in it",
-            line(refused, time="2026/11/21 03:50:01"),
-            line(refused, time="2026/11/21 03:50:59", upstream="http://127.0.0.1:8000/b"),
-            line(refused, time="2026/11/21 03:51:00"),
-            line(refused, upstream="http://127.0.0.1:8001/a"),
-            line("upstream did something new"),
-            line('open() "/x" failed (2: No such file or directory)', upstream=None),
-        ]
-    )
-    events = [one.event() for one in folded.folds.values()]
-    assert [(event["endpoint"], event["count"]) for event in events] == [
-        ("tcp:127.0.0.1:8000", 3),
-        ("tcp:127.0.0.1:8001", 1),
-    ]
-    assert events[0]["per_minute"] == {"2026/11/21 03:50": 2, "2026/11/21 03:51": 1}
-    assert (events[0]["first"], events[0]["last"]) == ("2026/11/21 03:50:01", "2026/11/21 03:51:00")
-    assert "k=v" not in events[0]["sample"]
-    assert (folded.lines, folded.unclassified, folded.since) == (7, 1, "2026/11/21 03:50:01")
-
-
-def test_notes_of_nginx_about_buffering_are_no_unknown_failures() -> None:
-    assert (
-        fold(
-            [line("an upstream response is buffered to a temporary file /x while reading upstream", level="warn")]
-        ).unclassified
-        == 0
-    )
-
-
 @pytest.mark.parametrize(
-    ("limit", "lines"),
+    ("head", "errno", "endpoint", "detail"),
     [
-        (100, ["one", "two", "three"]),
-        (14, ["one", "two", "three"]),
-        (13, ["two", "three"]),
-        (9, ["three"]),
-        (6, ["three"]),
-        (3, []),
+        (f"connect() failed (111: Connection refused) {CONNECTING}", 111, None, None),
+        (
+            f"connect() to unix:/run/a.sock: failed (2: No such file or directory) {CONNECTING}",
+            2,
+            "unix:/run/a.sock:",
+            None,
+        ),
+        (f"connect() to [::1]:80 failed (99: Address not available) {CONNECTING}", 99, "tcp:[::1]:80", None),
+        (
+            f"upstream SSL certificate verify error: (18:self-signed certificate) {TLS}",
+            None,
+            None,
+            "18:self-signed certificate",
+        ),
+        (f'upstream SSL certificate does not match "app" {TLS}', None, None, 'does not match "app"'),
+        (
+            "SSL_do_handshake() failed (SSL: error:14094410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure:"
+            f"SSL alert number 40) {TLS}",
+            None,
+            None,
+            "sslv3 alert handshake failure",
+        ),
+        (
+            f"SSL_do_handshake() failed (SSL: error:0A00010B:SSL routines::wrong version number) {TLS}",
+            None,
+            None,
+            "wrong version number",
+        ),
+        (
+            f'upstream sent duplicate header line: "Content-Length: 1", previous value: "Content-Length: 2" {HEADER}',
+            None,
+            None,
+            'duplicate header line: "Content-Length',
+        ),
+        (
+            f"upstream sent unsupported FastCGI protocol version: 72 {HEADER}",
+            None,
+            None,
+            "unsupported FastCGI protocol version: 72",
+        ),
+        (f'FastCGI sent in stderr: "Primary script unknown" {HEADER}', None, None, "Primary script unknown"),
+        (
+            "send() failed (111: Connection refused) while resolving, resolver: 127.0.0.1:53",
+            111,
+            None,
+            "127.0.0.1:53",
+        ),
+        ("no resolver defined to resolve app.example", None, None, "app.example"),
+        (
+            "app.example could not be resolved (3: Host not found)",
+            3,
+            None,
+            "app.example: 3: Host not found",
+        ),
+        ('invalid port in upstream "app:x/"', None, None, "invalid port in upstream"),
+        ("bind(192.0.2.1) failed (99: Cannot assign requested address)", 99, None, "192.0.2.1"),
+        ("768 worker_connections are not enough, reusing connections", None, None, "reusing connections"),
+        ("auth request unexpected status: 502 while sending to client", None, None, "502"),
+        (
+            'pwrite() "/var/lib/nginx/proxy/1/00/0000000001" failed (28: No space left on device)',
+            28,
+            None,
+            "/var/lib/nginx/proxy",
+        ),
+        ('mkdir() "/var/lib/nginx/body/3" failed (13: Permission denied)', 13, None, "/var/lib/nginx/body"),
     ],
 )
-def test_the_tail_holds_whole_lines_only(limit: int, lines: list[str]) -> None:
-    data = b"one\ntwo\nthree\n"
-    assert list(tail(io.BytesIO(data), size=len(data), limit=limit)) == lines
+def test_what_a_message_tells_beside_its_name(
+    head: str, errno: int | None, endpoint: str | None, detail: str | None
+) -> None:
+    kind = classify(head)
+    assert kind is not None
+    assert (kind.errno, kind.endpoint, kind.detail) == (errno, endpoint, detail)
 
 
-def setting(destination: str) -> ErrorLogSetting:
-    return ErrorLogSetting(destination=destination, level="error", file="/etc/nginx/nginx.conf", line=3)
-
-
-def only(destination: str, notes: Notes) -> ErrorLog:
-    (log,) = read_error_logs([setting(destination), setting(destination)], limit=1 << 20, notes=notes)
-    return log
-
-
-@pytest.mark.parametrize(
-    ("destination", "why"),
-    [
-        ("syslog:server=192.0.2.1", "goes to syslog"),
-        ("stderr", "goes to the standard error of nginx: the journal or the container's log has it"),
-        ("/dev/null", "thrown away by the configuration"),
-        ("/nonexistent/error.log", "No such file or directory"),
-        ("/dev/zero", "not a regular file"),
-    ],
-)
-def test_what_cannot_be_read_is_said(destination: str, why: str) -> None:
-    notes = Notes()
-    log = only(destination, notes)
-    assert (log["available"], log["why"]) == (False, why)
-    assert notes.entries == [{"what": f"error log {destination}", "why": why}]
-
-
-def test_a_log_file_is_read_once(tmp_path: Path) -> None:
-    path = tmp_path / "error.log"
-    path.write_text(line(f"no live upstreams {CONNECTING}", upstream="http://two/a") + "\n")
-    notes = Notes()
-    log = only(str(path), notes)
-    assert (log["available"], log["lines"], log["size"]) == (True, 1, path.stat().st_size)
-    assert [(event["signature"], event["upstream"], event["endpoint"]) for event in log["events"]] == [
-        ("no_live_upstreams", "http://two", None)
-    ]
-    assert notes.entries == []
+@pytest.mark.parametrize("text", ["", "app", "127.0.0.1", "upstream name:80"])
+def test_what_is_no_address(text: str) -> None:
+    assert address_endpoint(text) is None

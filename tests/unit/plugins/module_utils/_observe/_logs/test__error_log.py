@@ -1,0 +1,296 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What lines of nginx's error log are folded into, and what is said of logs that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    ErrorLog,
+    ErrorLogEvent,
+    ErrorLogSetting,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import (
+    ErrorLines,
+    error_stamp,
+    read_error_logs,
+    text_of_json,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import KINDS
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+HEADER = "while reading response header from upstream"
+CONNECTING = "while connecting to upstream"
+REFUSED = f"connect() failed (111: Connection refused) {CONNECTING}"
+ALL = "0000/00/00 00:00:00"
+
+
+def line(
+    message: str,
+    *,
+    time: str = "2026/11/21 03:50:01",
+    level: str = "error",
+    upstream: str | None = "http://127.0.0.1:8000/a?k=v",
+    server: str = "shop.example",
+    request: str = "GET /a?k=v HTTP/1.1",
+    subrequest: str | None = None,
+) -> str:
+    within = f', subrequest: "{subrequest}"' if subrequest else ""
+    peer = f', upstream: "{upstream}"' if upstream else ""
+    fields = f'client: 192.0.2.9, server: {server}, request: "{request}"{within}{peer}, host: "shop.example"'
+    return f"{time} [{level}] 972#972: *17 {message}, {fields}"
+
+
+def folded(*texts: str, begin: str = ALL) -> ErrorLines:
+    lines = ErrorLines(begin=begin)
+    lines.add("".join(f"{text}\n" for text in texts).encode())
+    return lines
+
+
+def event(text: str) -> ErrorLogEvent:
+    (found,) = folded(text).events()
+    return found
+
+
+def test_fields_are_taken_one_by_one() -> None:
+    found = event(line(REFUSED))
+    assert (found["signature"], found["level"], found["errno"], found["server"], found["upstream"]) == (
+        "connect_refused",
+        "error",
+        111,
+        "shop.example",
+        "http://127.0.0.1:8000",
+    )
+
+
+def test_a_line_cut_before_its_upstream_keeps_the_rest() -> None:
+    found = event(line(f"upstream prematurely closed connection {HEADER}")[:200])
+    assert (found["signature"], found["server"], found["upstream"], found["endpoint"]) == (
+        "closed_before_header",
+        "shop.example",
+        None,
+        None,
+    )
+
+
+def test_the_address_in_the_message_outlives_a_cut_and_says_the_path_as_it_was_written() -> None:
+    message = f"connect() to unix:/run/a.sock: failed (2: No such file or directory) {CONNECTING}"
+    assert event(line(message, level="crit")[:160])["endpoint"] == "unix:/run/a.sock:"
+    assert event(line(message, upstream="http://unix:/run/a.sock::/"))["endpoint"] == "unix:/run/a.sock:"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "shown", "endpoint"),
+    [
+        ("http://127.0.0.1:8000/a?k=v", "http://127.0.0.1:8000", "tcp:127.0.0.1:8000"),
+        ("https://[::1]:8443/x", "https://[::1]:8443", "tcp:[::1]:8443"),
+        ("http://unix:/run/x.sock:/a", "http://unix:/run/x.sock", "unix:/run/x.sock"),
+        ("fastcgi://unix:/run/php.sock:", "fastcgi://unix:/run/php.sock", "unix:/run/php.sock"),
+        ("http://backend/a", "http://backend", None),
+    ],
+)
+def test_the_peer_without_its_uri(upstream: str, shown: str, endpoint: str | None) -> None:
+    found = event(line(f"no live upstreams {CONNECTING}", upstream=upstream))
+    assert (found["upstream"], found["endpoint"]) == (shown, endpoint)
+
+
+def test_an_upstream_that_a_client_writes_into_its_request_is_not_believed() -> None:
+    forged = 'GET /", upstream: "http://192.0.2.66:1/ HTTP/1.1'
+    assert event(line(REFUSED, request=forged))["endpoint"] == "tcp:127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("server", ["", "cut"])
+def test_an_empty_or_cut_server_is_none(server: str) -> None:
+    text = line(f"no live upstreams {CONNECTING}", server="")
+    assert event(text if server == "" else text[: text.index(", server: ")])["server"] is None
+
+
+def test_lines_of_one_kind_are_one_event() -> None:
+    lines = folded(
+        "the rest of a message with a line feed in it",
+        line(REFUSED, time="2026/11/21 03:50:01"),
+        line(REFUSED, time="2026/11/21 03:50:59", upstream="http://127.0.0.1:8000/b"),
+        line(REFUSED, time="2026/11/21 03:51:00", subrequest="/auth"),
+        line(REFUSED, upstream="http://127.0.0.1:8001/a"),
+        line("upstream did something new"),
+        line('open() "/x" failed (2: No such file or directory)', upstream=None),
+    )
+    events = lines.events()
+    assert [(event["endpoint"], event["count"], event["subrequests"]) for event in events] == [
+        ("tcp:127.0.0.1:8000", 3, 1),
+        ("tcp:127.0.0.1:8001", 1, 0),
+    ]
+    assert events[0]["per_minute"] == {"2026/11/21 03:50": 2, "2026/11/21 03:51": 1}
+    assert (events[0]["first"], events[0]["last"]) == ("2026/11/21 03:50:01", "2026/11/21 03:51:00")
+    assert "k=v" not in events[0]["sample"]
+    assert (lines.lines, lines.unclassified, lines.since) == (7, 1, "2026/11/21 03:50:01")
+
+
+def test_details_are_counted() -> None:
+    status = "auth request unexpected status: {} while sending to client"
+    lines = folded(*(line(status.format(number), upstream=None) for number in (502, 404, 502)))
+    assert [found["details"] for found in lines.events()] == [{"502": 2, "404": 1}]
+
+
+def test_lines_before_the_window_do_not_count() -> None:
+    lines = folded(
+        line(REFUSED, time="2026/11/20 03:50:00"),
+        line(REFUSED, time="2026/11/20 03:50:01"),
+        begin="2026/11/20 03:50:01",
+    )
+    assert (lines.lines, lines.since, [found["count"] for found in lines.events()]) == (1, "2026/11/20 03:50:01", [1])
+
+
+def test_older_files_come_after_newer_ones() -> None:
+    lines = folded(line(REFUSED, time="2026/11/21 03:50:01"))
+    lines.add(f"{line(REFUSED, time='2026/11/20 23:00:00')}\n".encode())
+    (found,) = lines.events()
+    assert (found["first"], found["last"], lines.since) == (
+        "2026/11/20 23:00:00",
+        "2026/11/21 03:50:01",
+        "2026/11/20 23:00:00",
+    )
+    assert list(found["per_minute"]) == ["2026/11/20 23:00", "2026/11/21 03:50"]
+
+
+def test_notes_of_nginx_about_buffering_are_no_unknown_failures() -> None:
+    note = "an upstream response is buffered to a temporary file /x while reading upstream"
+    assert folded(line(note, level="warn")).unclassified == 0
+
+
+def test_kinds_are_bounded() -> None:
+    lines = folded(*(line(REFUSED, upstream=f"http://127.0.0.1:{port}/") for port in range(1000, 1010 + KINDS)))
+    assert (len(lines.events()), lines.tallies.left_out) == (KINDS, 10)
+
+
+def test_details_and_minutes_are_bounded() -> None:
+    times = [
+        f"2026/11/{day:02d} {hour:02d}:{minute:02d}:00"
+        for day in (20, 21)
+        for hour in range(24)
+        for minute in range(60)
+    ]
+    texts = (
+        line(f"auth request unexpected status: {500 + index}", time=time, upstream=None)
+        for index, time in enumerate(times)
+    )
+    (found,) = folded(*texts).events()
+    assert (found["count"], len(found["details"]), len(found["per_minute"])) == (2880, 8, 240)
+    assert (min(found["per_minute"]), max(found["per_minute"])) == ("2026/11/21 20:00", "2026/11/21 23:59")
+
+
+JSON = {
+    "timestamp": "2026-11-21T03:50:01+00:00",
+    "level": "error",
+    "pid": 972,
+    "tid": 972,
+    "cnum": 17,
+    "msg": "connect() failed while connecting to upstream",
+    "client": "192.0.2.9",
+    "server": "shop.example",
+    "request": "GET /a HTTP/1.1",
+    "upstream": "http://127.0.0.1:8000/a",
+    "errno": 111,
+    "errtext": "Connection refused",
+}
+
+
+def test_lines_in_json_are_the_same_lines() -> None:
+    found = event(json.dumps(JSON))
+    assert (found["signature"], found["errno"], found["endpoint"], found["first"]) == (
+        "connect_refused",
+        111,
+        "tcp:127.0.0.1:8000",
+        "2026/11/21 03:50:01",
+    )
+    assert error_stamp(json.dumps(JSON).encode()) == "2026/11/21 03:50:01"
+
+
+@pytest.mark.parametrize("raw", [b"{", b"{}", b"{1}", b'{"timestamp": 3}', b"{\xff\x00"])
+def test_what_only_looks_like_json_stays(raw: bytes) -> None:
+    assert text_of_json(raw) == raw
+
+
+def test_bytes_of_any_sort_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    whole = line(REFUSED).encode()
+    path.write_bytes(
+        bytes(range(256)) * 4096 + b"\n" + b"x" * (10 << 20) + b"\n" + whole + b"\n" + whole[:60] + b"\0\xff"
+    )
+    log = only(str(path), Notes())
+    assert [(found["signature"], found["count"]) for found in log["events"]] == [("connect_refused", 1)]
+    assert json.dumps(log).encode("utf-8")
+
+
+def setting(destination: str) -> ErrorLogSetting:
+    return ErrorLogSetting(destination=destination, level="error", file="/etc/nginx/nginx.conf", line=3)
+
+
+def read(*destinations: str, notes: Notes, limit: int = 1 << 20) -> list[ErrorLog]:
+    window = Window(since=0, limit=limit)
+    return read_error_logs([setting(destination) for destination in destinations], window=window, notes=notes)
+
+
+def only(destination: str, notes: Notes) -> ErrorLog:
+    (log,) = read(destination, destination, notes=notes)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("syslog:server=192.0.2.1", "goes to syslog"),
+        ("memory:32m", "kept in nginx's memory only"),
+        ("stderr", "goes to the standard error of nginx: the journal or the container's log has it"),
+        ("/dev/null", "thrown away by the configuration"),
+        ("/nonexistent/error.log", "No such file or directory"),
+        ("/dev/zero", "not a regular file"),
+    ],
+)
+def test_what_cannot_be_read_is_said(destination: str, why: str) -> None:
+    notes = Notes()
+    log = only(destination, notes)
+    assert (log["available"], log["why"]) == (False, why)
+    assert notes.entries == [{"what": f"error log {destination}", "why": why}]
+
+
+def test_a_log_that_leads_to_standard_error_is_not_our_own_standard_error(tmp_path: Path) -> None:
+    (tmp_path / "error.log").symlink_to("/dev/stderr")
+    log = only(str(tmp_path / "error.log"), Notes())
+    assert (log["available"], log["why"]) == (
+        False,
+        "leads to /dev/stderr: the journal or the container's log has it",
+    )
+
+
+def test_a_log_file_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    path.write_text(line(f"no live upstreams {CONNECTING}", upstream="http://two/a") + "\n")
+    (tmp_path / "same.log").symlink_to(path)
+    notes = Notes()
+    log, other = read(str(path), str(tmp_path / "same.log"), notes=notes)
+    assert (log["available"], log["lines"], log["size"]) == (True, 1, path.stat().st_size)
+    assert [(found["signature"], found["upstream"], found["endpoint"]) for found in log["events"]] == [
+        ("no_live_upstreams", "http://two", None)
+    ]
+    assert (other["available"], other["events"]) == (False, [])
+    assert [entry["why"] for entry in notes.entries] == ["another name of a log that was read already"]
+
+
+def test_many_logs_share_what_one_of_them_could_take(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.log" for name in "abcdefgh"]
+    for path in paths:
+        path.write_text((line(REFUSED) + "\n") * 100)
+    paths[3].write_text(line(REFUSED) + "\n")
+    logs = read(*map(str, paths), notes=Notes(), limit=10_000)
+    assert [log["path"] for log in logs] == list(map(str, paths))
+    assert sum(log["bytes_read"] for log in logs) <= 4 * 10_000
+    assert logs[3]["lines"] == 1
+    assert all(log["events"] for log in logs)
