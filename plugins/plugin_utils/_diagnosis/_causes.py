@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+#: Where the pages are, also for whoever reads a report on a machine without the collection.
+_PAGES = "https://github.com/sre-bad-gateway/sre.bad_gateway/blob/main/docs/causes"
+
 TITLES = {
     "app_not_running": "The app server does not run",
     "wrong_upstream_address": "nginx points where no app server listens",
@@ -44,5 +47,46 @@ TITLES = {
     "socket_unit_failed": "The .socket unit of the app server is down",
     "unit_killed_by_oom_policy": "Out of memory, and systemd ended the whole app server",
     "disk_full": "The disk is full, and the app server cannot start",
+    "https_to_plain_backend": "nginx speaks TLS to an app server that does not",
+    "tls_sni_missing_or_alert": "The app server refuses nginx's TLS handshake",
+    "tls_verify_failed": "nginx does not trust the app server's certificate",
+    "tls_timeout": "The app server does not answer the TLS handshake",
+    "protocol_mismatch_uwsgi": "One of the two speaks uwsgi, the other does not",
+    "protocol_mismatch_fastcgi": "One of the two speaks FastCGI, the other does not",
+    "http2_or_grpc_mismatch": "nginx speaks HTTP/2 to an app server that does not",
+    "not_http_upstream": "What answers does not speak HTTP",
+    "gunicorn_worker_timeout": "gunicorn kills workers that take too long",
+    "worker_oom_killed": "Workers are killed for memory",
+    "worker_crash": "Workers of the app server crash",
+    "worker_recycle": "Workers that are replaced drop requests",
+    "keepalive_race": "The app server closes connections that nginx still uses",
+    "uwsgi_header_too_big": "Requests are larger than uWSGI's buffer",
+    "uwsgi_harakiri": "uWSGI kills workers that take too long",
+    "uwsgi_app_missing": "uWSGI runs without an app",
+    "phpfpm_terminated": "PHP-FPM ends requests that take too long",
+    "phpfpm_saturated": "PHP-FPM has too few children",
+    "app_pool_saturated": "All workers of the app server are busy",
+    "app_slow": "The app takes longer than nginx waits",
+    "too_big_header": "The app's headers are larger than nginx's buffer",
+    "invalid_response_header": "nginx does not accept the app's headers",
+    "early_close_upload": "The app server closes on uploads that it has not read",
+    "app_said_502": "The app server itself answers 502",
+    "app_said_503": "The app server itself answers 503",
+    "no_live_upstreams": "No server of the upstream is left",
+    "no_resolver": "nginx has no resolver for a name in a variable",
+    "resolver_failed": "nginx's resolver does not find a name",
+    "bad_variable_url": "A variable makes an address that is none",
+    "worker_connections_exhausted": "nginx's workers have no connection left",
+    "nofile_exhausted": "nginx's workers may not open more files",
+    "proxy_bind_invalid": "nginx shall connect from an address it does not have",
+    "temp_path_denied_or_full": "nginx cannot write its temporary files",
+    "config_produces_502": "The configuration itself answers 502",
+    "auth_request_upstream_down": "The app that is asked for permission is down",
+    "reload_not_applied": "nginx runs with an older configuration",
     "endpoint_not_answering": "An endpoint does not answer nginx as it should",
 }
+
+
+def page(cause: str) -> str:
+    """The address of the page about a cause."""
+    return f"{_PAGES}/{cause}.md"

@@ -11,6 +11,11 @@ from typing import Any, Callable, List, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._answers import (
+    no_answer,
+    other_protocol,
+    tls_fails,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps import (
     app_down,
     app_maybe_down,
@@ -112,7 +117,7 @@ _CONNECTING: tuple[FailureRule, ...] = (
 )
 
 #: What goes wrong on a connection: TLS, the protocol, the answer.
-_ANSWERING: tuple[FailureRule, ...] = ()
+_ANSWERING: tuple[FailureRule, ...] = (tls_fails, other_protocol, no_answer)
 
 #: What only fits, and at the very end what nobody can explain.
 _GUESSING: tuple[FailureRule, ...] = (

@@ -41,6 +41,11 @@ def of_last_run(fleet: Fleet, host: str, unit: Unit, signatures: Iterable[str]) 
     ]
 
 
+def since(found: Iterable[JournalEvent], start: str) -> list[JournalEvent]:
+    """Lines that came after a unit was started the last time."""
+    return [event for event in found if (late := seconds_between(start, event["last"])) is None or late >= 0]
+
+
 def journal_evidence(host: str, unit: str, found: Iterable[JournalEvent]) -> list[Evidence]:
     return [
         Evidence(

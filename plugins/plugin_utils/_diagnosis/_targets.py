@@ -19,6 +19,8 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     is_loopback,
     is_special_loopback,
     is_wildcard,
+    key_of,
+    overlap,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import (
     NOBODY_THERE,
@@ -109,12 +111,22 @@ def _nearest(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def _candidates(fleet: Fleet, failure: Failure, place: Place) -> Iterator[Candidate]:
     for app in fleet.observations[place.host]["app_servers"]:
-        for key in app["listens"]:
+        for key in app["listens"] or _heard(fleet, place.host, app):
             pass_to, distance = _pass_to(failure, place, key), _distance(failure, key)
             proven = is_proven(fleet, place.host, key, failure.endpoint["protocol"])
             if pass_to is None or proven is None or distance is None or fleet.is_used(place.host, key):
                 continue
             yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven, distance=distance)
+
+
+def _heard(fleet: Fleet, host: str, app: AppServer) -> list[str]:
+    """Where somebody listens as this app server is set to: who it is, only root sees."""
+    listening = [
+        key_of(each["address"], each["port"])
+        for each in fleet.observations[host]["listeners"]
+        if each["pid"] is None and each["unit"] is None
+    ]
+    return [key for key in listening if any(overlap(key, bind) for bind in app["binds"])]
 
 
 def _distance(failure: Failure, key: str) -> int | None:

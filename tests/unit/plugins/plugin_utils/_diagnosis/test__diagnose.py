@@ -326,6 +326,16 @@ BROKEN = {
         [wrong_port(apps=[app(RIGHT, kind="other"), app(OTHER, unit="blog.service")])],
         [("wrong_upstream_address", "web1", "outage", False)],
     ),
+    "wrong port, seen by a user who may not see whose listeners they are": (
+        [
+            wrong_port(
+                apps=[app(RIGHT, listens=[]), app(OTHER, unit="blog.service", listens=[])],
+                listeners=[SSHD, *(listener(key, unit=None, pid=None, process=None) for key in (RIGHT, OTHER))],
+                probes=[probe(WRONG, "refused"), probe(OTHER)],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
     "wrong port, probes off": ([wrong_port(probes=[])], [("wrong_upstream_address", "web1", "outage", False)]),
     "no app server anywhere": (
         [wrong_port(instances=[nginx(route(WRONG))], apps=[], units=[nginx_unit()], probes=[probe(WRONG, "refused")])],
@@ -517,7 +527,7 @@ BROKEN = {
     ),
     "slow answer": (
         [healthy(probes=[probe(RIGHT, "timeout", phase="read")])],
-        [("endpoint_not_answering", "web1", "intermittent", None)],
+        [("app_slow", "web1", "intermittent", None)],
     ),
     "refused although something listens": (
         [healthy(probes=[probe(RIGHT, "refused")])],
@@ -967,7 +977,7 @@ def test_what_hurts_comes_first() -> None:
     assert [(each.severity, each.confidence, each.host) for each in diagnose(records).findings] == [
         ("outage", "certain", "web1"),
         ("outage", "possible", "web3"),
-        ("intermittent", "possible", "web2"),
+        ("intermittent", "certain", "web2"),
         ("risk", "certain", "web1"),
     ]
 

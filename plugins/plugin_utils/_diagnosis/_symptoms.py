@@ -1,0 +1,170 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What nginx's logs tell of routes that answer now: which of it still counts, and whom it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Collection, Iterable, Iterator, Sequence
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    AppServer,
+    ErrorLogEvent,
+    Listener,
+    NginxInstance,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
+    Confidence,
+    Evidence,
+    Finding,
+    Fix,
+    Severity,
+)
+
+#: What is older, with nothing of its kind since, is over.
+RECENT = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Symptom:
+    """Lines of one kind about one endpoint, and the routes that lead there in the protocol that the lines name."""
+
+    host: str  # of the nginx
+    log: str
+    event: ErrorLogEvent
+    uses: tuple[Use, ...]
+
+    @property
+    def signature(self) -> str:
+        return self.event["signature"]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Who serves an endpoint."""
+
+    key: str  # of the endpoint
+    place: Place
+    app: AppServer | None
+    listeners: tuple[Listener, ...]
+
+    @property
+    def unit(self) -> str | None:
+        return (self.app["unit"] if self.app else None) or next((each["unit"] for each in self.listeners), None)
+
+    @property
+    def subject(self) -> str:
+        return self.unit or self.key
+
+
+def symptoms(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Symptom]:
+    """Recent lines about endpoints that no finding explains yet."""
+    told = {(failure.host, failure.endpoint["key"]) for each in explanations for failure in each.failures}
+    return [
+        Symptom(host=host, log=path, event=event, uses=uses)
+        for host, path, event in events(fleet)
+        if event["endpoint"] and (host, event["endpoint"]) not in told
+        for uses in [_uses(fleet, host, event)]
+        if uses and not _restarted_since(fleet, uses, event)
+    ]
+
+
+def events(fleet: Fleet, signatures: Collection[str] = ()) -> Iterator[tuple[str, str, ErrorLogEvent]]:
+    """Host, log and event of all recent lines; of these signatures only, when any are given."""
+    for host, observation in fleet.observations.items():
+        for log in observation["error_logs"]:
+            for event in log["events"]:
+                if (not signatures or event["signature"] in signatures) and is_recent(fleet, host, event["last"]):
+                    yield host, log["path"], event
+
+
+def is_recent(fleet: Fleet, host: str, time: str) -> bool:
+    ago = seconds_ago(fleet.observations[host], time)
+    return ago is None or ago <= RECENT
+
+
+def behind(fleet: Fleet, use: Use) -> Behind | None:
+    """Who is at the other end; None when that host was not looked at."""
+    places = fleet.places(use)
+    if not places:
+        return None
+    return Behind(use.endpoint["key"], places[0], fleet.app_behind(places[0]), tuple(fleet.listeners(places[0])))
+
+
+def line_evidence(host: str, log: str, event: ErrorLogEvent) -> Evidence:
+    told = "; ".join(f"{number} x {detail}" for detail, number in event["details"].items())
+    return Evidence(
+        kind="error_log",
+        text=f"{event['count']} x {event['signature']}"
+        + (f" ({told})" if told else "")
+        + f", first at {event['first']}, last at {event['last']}: {event['sample']}",
+        source=f"{host}:{log}",
+    )
+
+
+def past(
+    cause: str,
+    *,
+    host: str,
+    subject: str,
+    uses: Iterable[Use],
+    evidence: Iterable[Evidence],
+    severity: Severity = "intermittent",
+    confidence: Confidence = "certain",
+    endpoint: str | None = None,
+    fix: Fix | None = None,
+) -> Explanation:
+    """A finding about what no probe shows now."""
+    return Explanation(
+        Finding(
+            cause=cause,
+            host=host,
+            subject=subject,
+            severity=severity,
+            confidence=confidence,
+            routes=affected(uses),
+            endpoint=endpoint,
+            evidence=tuple(dict.fromkeys(evidence)),
+            fix=fix,
+        ),
+        failures=(),
+    )
+
+
+def settings_of(use: Use, name: str) -> list[list[str]]:
+    """The values of a directive in force at a route, named without its module: "read_timeout"."""
+    module = use.route["directive"][: -len("pass")]
+    return of_route(use.instance, use.route["settings"], f"{module}{name}")
+
+
+def of_route(instance: NginxInstance, number: int, name: str) -> list[list[str]]:
+    return instance["route_settings"][number].get(name, [])
+
+
+def _uses(fleet: Fleet, host: str, event: ErrorLogEvent) -> tuple[Use, ...]:
+    """Lines about an address in another protocol are about a configuration that is no more."""
+    scheme = (event["upstream"] or "").partition("://")[0]
+    return tuple(
+        use
+        for use in fleet.uses
+        if use.host == host
+        and use.endpoint["key"] == event["endpoint"]
+        and scheme in ("", use.endpoint["protocol"], {"uwsgi": "suwsgi"}.get(use.endpoint["protocol"], ""))
+    )
+
+
+def _restarted_since(fleet: Fleet, uses: Sequence[Use], event: ErrorLogEvent) -> bool:
+    """Tell whether the app server was started anew after the last line."""
+    for use in uses:
+        other = behind(fleet, use)
+        unit = fleet.unit(other.place.host, other.unit) if other else None
+        if unit is not None and unit["active_since"]:
+            late = seconds_between(event["last"], unit["active_since"])
+            return late is not None and late > 0
+    return False
