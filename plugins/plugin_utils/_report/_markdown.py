@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._causes import TITLES
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._causes import TITLES, page
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import AffectedRoute, Finding, Fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._json import Run
@@ -48,6 +48,7 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
     yield from ["", f"## {number}. {markdown(finding.host)}: {TITLES[finding.cause]}", ""]
     about = f" Endpoint {code(finding.endpoint)}." if finding.endpoint else ""
     yield f"**{finding.severity}**, {finding.confidence}. Cause {code(finding.cause)}.{about}"
+    yield f"What it means and what to do: {page(finding.cause)}"
     if finding.routes:
         yield from ["", "Routes:", ""]
         yield from (f"- {_route(route)}" for route in finding.routes)
@@ -55,7 +56,7 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
     yield from (f"- {each.kind}: {markdown(each.text)} ({code(each.source)})" for each in finding.evidence)
     yield ""
     if finding.fix is None:
-        yield f"Fix: by hand; there is no one right answer. See the page of {code(finding.cause)} in docs/causes."
+        yield "Fix: by hand; there is no one right answer. The page of the cause says more."
     else:
         yield from _fix(finding.host, finding.fix)
 

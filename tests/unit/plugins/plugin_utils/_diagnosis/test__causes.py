@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _causes
@@ -23,3 +24,9 @@ def test_each_page_says_what_whoever_is_on_call_asks() -> None:
         lines = page.read_text(encoding="utf-8").splitlines()
         assert lines[0] == f"# {page.stem}: {_causes.TITLES[page.stem]}"
         assert [line for line in lines if line.startswith("## ")] == asked, page.name
+
+
+def test_the_pages_are_where_the_project_lives() -> None:
+    galaxy = (DOCS.parents[1] / "galaxy.yml").read_text(encoding="utf-8")
+    (repository,) = re.findall(r"^repository: (\S+)$", galaxy, re.MULTILINE)
+    assert _causes.page("disk_full") == f"{repository}/blob/main/docs/causes/disk_full.md"

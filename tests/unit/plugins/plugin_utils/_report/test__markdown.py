@@ -54,6 +54,7 @@ ansible-playbook -i INVENTORY sre.bad_gateway.remediate
 ## 1. web1: nginx points where no app server listens
 
 **outage**, certain. Cause `wrong_upstream_address`. Endpoint `tcp:127.0.0.1:8001`.
+What it means and what to do: https://github.com/sre-bad-gateway/sre.bad_gateway/blob/main/docs/causes/wrong_upstream_address.md
 
 Routes:
 
