@@ -23,7 +23,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory imp
 from lab import Entry, Fleet, HostSpec, LabError
 
 from ._judge import Verdict, judge
-from ._model import Ask, Fault, Host, Step
+from ._model import Ask, Fault, Host, Run, Step, listens
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / ".work" / "faults"
@@ -119,7 +119,8 @@ def _run_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> list[Verd
 def play(fault: Fault, fleet: Fleet) -> Played:
     """Break the fault's hosts and drive requests. The steps of one fault come one after the other."""
     begin = time.monotonic()
-    troubles = [trouble for step in (*fault.broken, *fault.driven) if (trouble := _take(step, fault, fleet))]
+    ready = [Run(listens(port), host=name) for name, each in fault.hosts.items() for port in each.ports]
+    troubles = [trouble for step in (*ready, *fault.broken, *fault.driven) if (trouble := _take(step, fault, fleet))]
     return Played(tuple(troubles), time.monotonic() - begin)
 
 

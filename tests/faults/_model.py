@@ -21,6 +21,7 @@ class Part:
     roles: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)  # absolute path -> content
     enabled: tuple[str, ...] = ()  # units that systemd starts at boot
+    ports: tuple[int, ...] = ()  # where something listens once it is up; systemd cannot tell for simple services
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Host:
     roles: tuple[str, ...]
     files: Mapping[str, str]
     enabled: tuple[str, ...]
+    ports: tuple[int, ...] = ()
     image: str = "debian12"
     memory: str = ""
 
@@ -43,6 +45,7 @@ def host(*parts: Part, image: str = "debian12", memory: str = "") -> Host:
         roles=tuple(dict.fromkeys(role for part in parts for role in part.roles)) or ("plain",),
         files=files,
         enabled=tuple(dict.fromkeys(unit for part in parts for unit in part.enabled)),
+        ports=tuple(dict.fromkeys(port for part in parts for port in part.ports)),
         image=image,
         memory=memory,
     )
@@ -84,6 +87,16 @@ class Ask:
 
 
 Step = Run | Ask
+
+
+def until(condition: str) -> str:
+    """Wait for a condition of the shell, at most half a minute: the machine may have other things to do."""
+    return f"for turn in $(seq 150); do {condition} && break; sleep 0.2; done"
+
+
+def listens(port: int) -> str:
+    """Wait until something listens on that port."""
+    return until(f"ss -ltunH 'sport = :{port}' | grep -q .")
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def service(
     user: str = "app",
     restart: str = "always",
     enabled: bool = True,
+    ports: tuple[int, ...] = (),
 ) -> Part:
     """A systemd service. `settings` are further lines of [Service], `unit` of [Unit]."""
     text = (
@@ -74,7 +75,11 @@ def service(
         f"Restart={restart}\nRestartSec=2\n{settings}\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
-    return Part(files={f"/etc/systemd/system/{name}.service": text}, enabled=(f"{name}.service",) if enabled else ())
+    return Part(
+        files={f"/etc/systemd/system/{name}.service": text},
+        enabled=(f"{name}.service",) if enabled else (),
+        ports=ports,
+    )
 
 
 def program(name: str, *, path: str = "") -> Part:
@@ -104,31 +109,37 @@ def uwsgi(socket: str = "socket 127.0.0.1:3031", *, arguments: str = "--processe
         "shop_app.py",
         service(
             "shop",
-            f"/usr/bin/uwsgi --plugin python3 --master --die-on-term --{socket} {arguments} --wsgi-file shop_app.py",
+            f"/usr/bin/uwsgi --plugin python3 --master --{socket} {arguments} --wsgi-file shop_app.py",
             kind="notify",
             settings=f"NotifyAccess=all\nKillSignal=SIGQUIT\n{settings}",
         ),
     )
 
 
-def uvicorn(arguments: str = "--host 127.0.0.1 --port 8000", *, settings: str = "") -> Part:
+def uvicorn(
+    arguments: str = "--host 127.0.0.1 --port 8000", *, settings: str = "", ports: tuple[int, ...] = (8000,)
+) -> Part:
     return _with_program(
         "shop_asgi.py",
-        service("shop", f"/usr/bin/python3 -m uvicorn {arguments} shop_asgi:application", settings=settings),
+        service(
+            "shop", f"/usr/bin/python3 -m uvicorn {arguments} shop_asgi:application", settings=settings, ports=ports
+        ),
     )
 
 
 def node(*, name: str = "shop.js") -> Part:
-    return _with_program(name, service("shop", f"/usr/bin/node {name}"))
+    return _with_program(name, service("shop", f"/usr/bin/node {name}", ports=(3000,)))
 
 
 def puma(bind: str = "tcp://127.0.0.1:9292") -> Part:
-    return _with_program("shop.ru", service("shop", f"/usr/bin/puma --bind {bind} --environment production shop.ru"))
+    return _with_program(
+        "shop.ru", service("shop", f"/usr/bin/puma --bind {bind} --environment production shop.ru", ports=(9292,))
+    )
 
 
 def peer(mode: str, port: int = 9000, *, name: str = "shop") -> Part:
     """An upstream that misbehaves in one way (see apps/peer.py)."""
-    return _with_program("peer.py", service(name, f"/usr/bin/python3 peer.py {mode} {port}"))
+    return _with_program("peer.py", service(name, f"/usr/bin/python3 peer.py {mode} {port}", ports=(port,)))
 
 
 def php_fpm(*, version: str = "8.2", pool: str = "") -> Part:
@@ -149,4 +160,4 @@ def uwsgi_site(target: str = "127.0.0.1:3031", *, extra: str = "") -> Part:
 
 
 def _with_program(name: str, part: Part) -> Part:
-    return Part(files={**program(name).files, **part.files}, enabled=part.enabled)
+    return Part(files={**program(name).files, **part.files}, enabled=part.enabled, ports=part.ports)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .._model import Ask, Fault, Named, Part, Run, host
-from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, node, php_fpm, php_site, service, site
+from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, php_fpm, php_site, program, service, site
 from ._response import WORKS
 from ._tcp import REFUSED, TO_8000, TO_APP, WEB_AND_APP, site_edit, unit_edit
 
@@ -149,8 +149,8 @@ FAULTS = (
                 TO_BLOG,
                 gunicorn(f"unix:{SOCKET}", name="blog"),
                 site("proxy_pass http://127.0.0.1:3000", name="docs.example"),
-                service("docs", "/usr/bin/node shop.js"),
-                Part(files=node().files),
+                service("docs", "/usr/bin/node shop.js", ports=(3000,)),
+                program("shop.js"),
             )
         },
         (Run("systemctl stop docs"),),

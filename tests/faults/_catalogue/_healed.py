@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-from .._model import Ask, Fault, Run, host
-from .._stacks import NGINX, gunicorn, site
+from .._model import Ask, Fault, Run
 from ._response import WORKS
-from ._tcp import DROPPED, IMPATIENT, REFUSED, SHOP, WEB_AND_APP, site_edit
+from ._tcp import DROPPED, NODE, REFUSED, SHOP, WEB_AND_APP, site_edit
 from ._unix import SHOP as SOCKET_SHOP
 
 FAULTS = (
@@ -48,7 +47,7 @@ FAULTS = (
     Fault(
         "healed_https",
         "nginx spoke TLS to a plain app until it was corrected",
-        {"web": host(NGINX, site("proxy_pass http://127.0.0.1:8000", extra=IMPATIENT), gunicorn())},
+        {"web": NODE},
         (Run(site_edit("s|http://127|https://127|")), *REFUSED, Run(site_edit("s|https://127|http://127|"))),
         (*WORKS, Ask((200,), times=10)),
     ),

@@ -16,6 +16,7 @@ from .._stacks import (
     peer,
     php_fpm,
     php_site,
+    program,
     puma,
     service,
     site,
@@ -31,7 +32,7 @@ from ._tls import TO_TLS
 from ._unix import ACTIVATED, UWSGI_SHOP
 
 #: An app that keeps idle connections longer than nginx does.
-PATIENT_NODE = service("shop", "/usr/bin/node shop.js", settings="Environment=SHOP_IDLE=75000")
+PATIENT_NODE = service("shop", "/usr/bin/node shop.js", settings="Environment=SHOP_IDLE=75000", ports=(3000,))
 LUA = Part(
     files={
         "/etc/nginx/modules-enabled/50-mod-http-ndk.conf": "load_module modules/ndk_http_module.so;\n",
@@ -40,7 +41,7 @@ LUA = Part(
 )
 LUA_BLOCK = (
     '        access_by_lua_block {\n            -- a brace } and a quote " in a comment\n'
-    "            local t = { [\"}\"] = [[ } ]], x = 'it''s' }\n"
+    "            local t = { [\"}\"] = [[ } ]], x = 'brace }' }\n"
     "            if ngx.var.arg_no then return ngx.exit(403) end\n        }"
 )
 OLD_NOISE = (
@@ -65,7 +66,7 @@ FAULTS = (
                     http="upstream shop {\n    server 127.0.0.1:3000;\n    keepalive 8;\n}",
                     extra=KEEPING,
                 ),
-                Part(files=node().files),
+                program("shop.js"),
                 PATIENT_NODE,
                 image="debian13",
             )
@@ -102,7 +103,7 @@ FAULTS = (
         "well_puma",
         "puma",
         {"web": host(NGINX, site("proxy_pass http://127.0.0.1:9292"), puma())},
-        driven=(Run("sleep 2"), *WORKS),
+        driven=WORKS,
     ),
     Fault("well_uvicorn", "uvicorn", {"web": host(NGINX, TO_8000, uvicorn())}, driven=WORKS),
     Fault(
@@ -112,7 +113,7 @@ FAULTS = (
             "web": host(
                 NGINX,
                 site("proxy_pass http://unix:/run/shop/shop.sock"),
-                uvicorn("--uds /run/shop/shop.sock", settings="RuntimeDirectory=shop"),
+                uvicorn("--uds /run/shop/shop.sock", settings="RuntimeDirectory=shop", ports=()),
                 image="debian13",
             )
         },
@@ -131,7 +132,7 @@ FAULTS = (
             "web": host(
                 CURRENT_NGINX,
                 site("proxy_pass http://shop", http="upstream shop {\n    server 127.0.0.1:3000;\n}"),
-                Part(files=node().files),
+                program("shop.js"),
                 PATIENT_NODE,
                 image="debian13",
             )

@@ -13,7 +13,7 @@ from ._tcp import REFUSED, RELOAD, SHOP, TO_8000, site_edit, unit_edit
 
 NGINX_CONF = "/etc/nginx/nginx.conf"
 IS_DOWN = (Ask((0,), times=1),)
-NAMES = service("names", "/usr/bin/python3 dns.py answers")
+NAMES = service("names", "/usr/bin/python3 dns.py answers", ports=(5353,))
 BY_NAME = host(
     NGINX,
     UPSTREAM_LOG,
@@ -120,7 +120,7 @@ FAULTS = (
                 f" s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
                 f" {RELOAD}"
             ),
-            Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
+            Ask((0, 200, 500), path="/slow-1", times=30, at_once=30),
         ),
         (Run("sleep 2"), *WORKS),
         (Named("worker_connections_exhausted", name=""),),

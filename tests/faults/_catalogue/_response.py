@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .._model import Ask, Fault, Host, Named, Part, Run, host
+from .._model import Ask, Fault, Host, Named, Part, Run, host, listens
 from .._stacks import (
     NGINX,
     UPSTREAM_LOG,
@@ -20,7 +20,7 @@ from .._stacks import (
     uwsgi,
     uwsgi_site,
 )
-from ._tcp import REFUSED, TO_8000, listens, site_edit, unit_edit
+from ._tcp import REFUSED, TO_8000, site_edit, unit_edit
 
 HURRIED = "        proxy_read_timeout 2s;"
 WORKS = (Ask((200,)),)
@@ -57,9 +57,9 @@ FAULTS = (
     ),
     Fault(
         "worker_timeout_13",
-        "the same with the next release of gunicorn",
+        "a handler does not even let gunicorn end it, so that it is killed; gunicorn guesses at memory",
         {"web": gunicorn_host("--workers 2 --timeout 2", image="debian13")},
-        (Ask((502,), path="/busy-10", times=2),),
+        (Ask((502,), path="/busy-10", times=1),),
         WORKS,
         (Named("gunicorn_worker_timeout"),),
         never=(*NEVER, "worker_oom_killed", "worker_crash", "keepalive_race"),
@@ -122,12 +122,19 @@ FAULTS = (
     ),
     Fault(
         "worker_recycle",
-        "a reload ends workers that still answer",
-        {"web": gunicorn_host("--workers 1 --graceful-timeout 1")},
+        "a reload has no mercy with workers that still answer",
+        {
+            "web": host(
+                NGINX,
+                UPSTREAM_LOG,
+                uwsgi_site(),
+                uwsgi(arguments="--processes 1 --reload-mercy 1 --worker-reload-mercy 1"),
+            )
+        },
         (
             Run(
                 "for turn in 1 2 3; do curl -s -o /dev/null -m 8 -H 'Host: shop.example' http://127.0.0.1/slow-4 &"
-                " sleep 0.5; systemctl reload shop; wait; sleep 0.5; done"
+                " sleep 0.5; systemctl kill --kill-who=main --signal=HUP shop; wait; sleep 1; done"
             ),
         ),
         WORKS,
@@ -321,7 +328,7 @@ FAULTS = (
     ),
     Fault(
         "app_says_503",
-        "uvicorn turns requests away when too many are under way",
+        "the app itself says 503",
         {
             "web": host(
                 NGINX,

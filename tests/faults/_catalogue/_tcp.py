@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .._model import Ask, Fault, Named, Run, host
+from .._model import Ask, Fault, Named, Run, host, listens, until
 from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, node, program, service, site
 
 TO_8000 = site("proxy_pass http://127.0.0.1:8000")
@@ -20,7 +20,7 @@ REFUSED = (Ask((502,)),)
 DROPPED = (Ask((504,), times=1),)
 #: sysctls of a container's own network can be written once /proc/sys can.
 WRITABLE = "mount -o remount,rw /proc/sys"
-START_LIMIT = "[ $(systemctl show -P Result shop) = start-limit-hit ]"
+GAVE_UP = "[ $(systemctl show -P ActiveState shop) = failed ]"
 SYNTAX_ERROR_IN_NODE = "echo 'throw new Error(\"no database\")' >/srv/app/shop.js"
 
 
@@ -30,20 +30,10 @@ def unit_edit(expression: str) -> str:
     return f"{edit}; systemctl restart shop || true"
 
 
-def until(condition: str) -> str:
-    """Wait for a condition of the shell, at most half a minute: the machine may have other things to do."""
-    return f"for turn in $(seq 150); do {condition} && break; sleep 0.2; done"
-
-
 #: Returns once the old workers are gone, so that no request can meet one of them.
 RELOAD = "old=$(echo $(pgrep -P $(cat /run/nginx.pid)) | tr ' ' ,); nginx -s reload && " + until(
     "! ps -p $old >/dev/null"
 )
-
-
-def listens(port: int) -> str:
-    """Wait until something listens on that port."""
-    return until(f"ss -ltnH 'sport = :{port}' | grep -q .")
 
 
 def restarted(times: int) -> str:
@@ -110,7 +100,7 @@ FAULTS = (
                 service("shop", "/usr/bin/node shop.js", settings="RestartSec=100ms", unit="StartLimitIntervalSec=60"),
             )
         },
-        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; {until(START_LIMIT)}"),),
+        (Run(f"{SYNTAX_ERROR_IN_NODE}; systemctl restart shop; {until(GAVE_UP)}"),),
         REFUSED,
         (Named("app_start_limit_hit"),),
         never=("app_crash_loop", "app_not_running"),

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from .._model import Ask, Fault, Named, Run, host
-from .._stacks import NGINX, peer, site
-from ._tcp import REFUSED, SHOP, listens, site_edit, unit_edit
+from .._model import Ask, Fault, Named, Run, host, listens
+from .._stacks import NGINX, gunicorn, peer, site
+from ._tcp import IMPATIENT, NODE, REFUSED, site_edit, unit_edit
 
 WITH_NAME = "        proxy_ssl_server_name on;\n        proxy_ssl_name shop.example;\n        proxy_connect_timeout 2s;"
 TO_TLS = site("proxy_pass https://127.0.0.1:8443", extra=WITH_NAME)
@@ -22,12 +22,21 @@ OTHER_AUTHORITY = (
 FAULTS = (
     Fault(
         "https_to_plain",
-        "nginx speaks TLS to an app that does not",
-        {"web": SHOP},
+        "nginx speaks TLS to an app that does not, and that says so",
+        {"web": NODE},
         (Run(site_edit("s|http://127|https://127|")),),
         REFUSED,
         (Named("https_to_plain_backend"),),
         never=("app_not_running", "tls_sni_missing_or_alert"),
+    ),
+    Fault(
+        "https_to_gunicorn",
+        "nginx speaks TLS to an app that does not, and that waits for the end of a line",
+        {"web": host(NGINX, site("proxy_pass http://127.0.0.1:8000", extra=IMPATIENT), gunicorn())},
+        (Run(site_edit("s|http://127|https://127|")),),
+        (Ask((504,), times=1),),
+        (Named("https_to_plain_backend"),),
+        never=("app_not_running", "app_slow", "firewall_drop"),
     ),
     Fault(
         "plain_to_https",
