@@ -13,7 +13,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
 
 #: What a journal calls it.
-NO_SPACE = ("no_space_left", "disk_full")
+NO_SPACE = ("no_space_left",)
 
 #: Less than a page or two: nothing useful can be written.
 _NOTHING = 64 << 10

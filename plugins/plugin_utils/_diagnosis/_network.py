@@ -28,7 +28,7 @@ _ENETUNREACH = 101
 _CONNTRACK_FULL = 0.98
 
 #: What the kernel says then.
-CONNTRACK_LINES = ("conntrack_full",)
+CONNTRACK_LINES = ("conntrack_table_full",)
 
 #: Of the local ports towards one address and port: from here on the next connection may find none.
 _PORTS_USED = 0.9

@@ -55,7 +55,15 @@ EXEC_STATUSES = {
 _BOOT_STATUSES = (3, 4)
 
 # What journals call it.
-_PORT_IN_USE = ("gunicorn_connection_in_use", "port_in_use")
+_BOOT_ERRORS = ("gunicorn_boot_error", "gunicorn_app_failed_to_load")
+_PORT_IN_USE = (
+    "gunicorn_connection_in_use",
+    "uvicorn_address_in_use",
+    "node_eaddrinuse",
+    "phpfpm_already_listening",
+    "puma_bound",
+    "port_in_use",
+)
 _TRACEBACK = ("python_traceback",)
 OOM_LINES = ("systemd_oom_kill",)
 RESTART_LINES = ("systemd_scheduled_restart",)
@@ -163,7 +171,7 @@ def _port_conflict(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble |
 
 
 def _boot_error(fleet: Fleet, host: str, unit: Unit, kind: str) -> Trouble | None:
-    said = _journals.of_last_run(fleet, host, unit, ("gunicorn_boot_error",))
+    said = _journals.of_last_run(fleet, host, unit, _BOOT_ERRORS)
     by_status = kind == "gunicorn" and unit["exit_code"] in _BOOT_STATUSES
     if not said and not by_status:
         return None

@@ -61,7 +61,7 @@ def starts(count: int) -> dict[str, Any]:
     return {"journals": [journal(said("systemd_started", count=count))]}
 
 
-KERNEL = journal(said("conntrack_full"), unit="kernel")
+KERNEL = journal(said("conntrack_table_full"), unit="kernel")
 AGAIN = {"journals": [journal(said("systemd_scheduled_restart", count=4))]}
 KILLED = {"journals": [journal(said("systemd_oom_kill", count=1))]}
 NO_IPV6 = network(sysctls={"net.ipv6.conf.all.disable_ipv6": "1"})

@@ -96,7 +96,9 @@ CAUSES: dict[str, tuple[dict[str, Any], list[Any], str, bool]] = {
         False,
     ),
     "port in use": (GIVEN_UP, [said("gunicorn_connection_in_use")], "app_port_conflict", False),
-    "port in use, of Node.js": (LOOP, [said("port_in_use")], "app_port_conflict", False),
+    "port in use, of Node.js": (LOOP, [said("node_eaddrinuse")], "app_port_conflict", False),
+    "port in use, of a program that nobody knows": (LOOP, [said("port_in_use")], "app_port_conflict", False),
+    "gunicorn's app cannot be loaded": (LOOP, [said("gunicorn_app_failed_to_load")], "gunicorn_boot_error", False),
     "no memory": ({"result": "oom-kill", "restart": "no"}, [], "unit_killed_by_oom_policy", True),
     "no space, says its journal": (GIVEN_UP, [said("no_space_left")], "disk_full", False),
 }
