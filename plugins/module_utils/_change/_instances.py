@@ -13,6 +13,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import read_units
 
+# Angie and Tengine count their own versions.
+_NUMBERED_AS_NGINX = ("nginx", "plus", "openresty")
+
 
 def nginx_instances(config: str | None) -> list[Nginx]:
     """Every nginx of this host, or the one whose main file `config` is; RouteError, saying why, when there is none."""
@@ -28,6 +31,7 @@ def nginx_instances(config: str | None) -> list[Nginx]:
             pid=instance.pid,
             unit=instance.unit,
             directives=instance.command.directives,
+            version=instance.build.version if instance.build.flavour in _NUMBERED_AS_NGINX else "",
         )
         for instance in found
         if instance.command.binary

@@ -36,6 +36,7 @@ class Nginx:
     pid: int | None  # of the master; None: it does not run
     unit: str | None
     directives: str | None = None  # of its -g option
+    version: str = ""  # empty when it is not known
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._correct_routes import correct_routes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ConfigError, RouteError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes_change import Correction
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._change_routes import change_routes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._entry import entry_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
 
 TEXT = "# caf\xe9\nhttp {{ server {{ server_name {}; location / {{ proxy_pass http://a:1/; }} }} }}\n"
@@ -29,7 +29,7 @@ def pair(tmp_path: Path) -> list[Nginx]:
 
 
 def test_check_mode_shows_what_would_be_written_and_writes_nothing(pair: list[Nginx]) -> None:
-    result = correct_routes(pair, [Correction(server_name="b.example", pass_to="a:2")], check_mode=True)
+    result = change_routes(pair, [entry_of({"server_name": "b.example", "pass_to": "a:2"})], check_mode=True)
     shown = result.as_dict(diff=True)
     path = pair[1].config
     assert (shown["changed"], shown["files"]) == (True, [path])
@@ -48,20 +48,20 @@ def test_check_mode_shows_what_would_be_written_and_writes_nothing(pair: list[Ng
 
 
 def test_several_nginx_change_together_and_a_second_time_nothing_does(pair: list[Nginx]) -> None:
-    wanted = [Correction(server_name=nginx.id, pass_to="unix:/x") for nginx in pair]
-    first = correct_routes(pair, wanted, check_mode=False).as_dict(diff=False)
+    wanted = [entry_of({"server_name": nginx.id, "pass_to": "unix:/x"}) for nginx in pair]
+    first = change_routes(pair, wanted, check_mode=False).as_dict(diff=False)
     assert (first["changed"], first["files"]) == (True, [nginx.config for nginx in pair])
     assert (first["reloaded"], first["verified"]) == (False, [])
     assert all(b"proxy_pass http://unix:/x:/;" in Path(nginx.config).read_bytes() for nginx in pair)
-    second = correct_routes(pair, wanted, check_mode=False).as_dict(diff=False)
+    second = change_routes(pair, wanted, check_mode=False).as_dict(diff=False)
     assert (second["changed"], second["changes"]) == (False, [])
 
 
 def test_a_refusal_by_one_nginx_leaves_the_other_alone(tmp_path: Path) -> None:
     pair = [nginx_with(tmp_path / "a", "a.example"), nginx_with(tmp_path / "b", "b.example", binary="/bin/false")]
-    wanted = [Correction(server_name=nginx.id, pass_to="a:2") for nginx in pair]
+    wanted = [entry_of({"server_name": nginx.id, "pass_to": "a:2"}) for nginx in pair]
     with pytest.raises(ConfigError, match=r"b\.example"):
-        correct_routes(pair, wanted, check_mode=False)
+        change_routes(pair, wanted, check_mode=False)
     assert all(b"a:1" in Path(nginx.config).read_bytes() for nginx in pair)
 
 
@@ -83,12 +83,12 @@ def test_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: list[Nginx], wanted: list[dict[str, str]], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    corrections = [Correction(**{"pass_to": "a:2", **one}) for one in wanted]  # type: ignore[arg-type]
+    corrections = [entry_of({"pass_to": "a:2", **one}) for one in wanted]
     with pytest.raises(RouteError, match=message):
-        correct_routes(pair, corrections, check_mode=True)
+        change_routes(pair, corrections, check_mode=True)
 
 
 def test_what_could_not_be_read_is_said_when_no_route_fits(pair: list[Nginx]) -> None:
     Path(pair[0].config).write_text("http {\n}}\n")
     with pytest.raises(RouteError, match=r'Not all could be read: .*a/nginx.conf:2: unexpected "}"'):
-        correct_routes(pair, [Correction(server_name="c.example", pass_to="a:2")], check_mode=True)
+        change_routes(pair, [entry_of({"server_name": "c.example", "pass_to": "a:2"})], check_mode=True)
