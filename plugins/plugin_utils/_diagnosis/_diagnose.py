@@ -37,6 +37,13 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._flappi
     wrong_program_answers,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._inside import (
+    auth_request_upstream_down,
+    config_produces_502,
+    no_live_upstreams,
+    reload_not_applied,
+    told_by_lines,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._interfaces import (
     loopback_family_mismatch,
     netns_or_interface_mismatch,
@@ -58,6 +65,11 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._nginx 
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._other import endpoint_not_answering
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Plans, plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._serving import (
+    app_misbehaves,
+    app_said_so,
+    uwsgi_app_missing,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._socket_units import socket_unit_failed
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._targets import (
     nobody_at_address,
@@ -138,6 +150,14 @@ _PAST: tuple[PastRule, ...] = (
     ipv6_was_tried,
     stale_dns_address,
     restart_window,
+    auth_request_upstream_down,
+    config_produces_502,
+    reload_not_applied,
+    uwsgi_app_missing,
+    told_by_lines,
+    app_misbehaves,
+    app_said_so,
+    no_live_upstreams,
 )
 
 #: What has not happened yet.

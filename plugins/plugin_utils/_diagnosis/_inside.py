@@ -146,7 +146,7 @@ def auth_request_upstream_down(_fleet: Fleet, explanations: Sequence[Explanation
             if guarded:
                 routes = [AffectedRoute.of(route) for route in (*guarded, use.route)]
                 guests = ", ".join(route["id"] for route in guarded)
-            text = f"{use.route['id']} is asked before {guests}, and fails"
+                text = f"{use.route['id']} is asked before {guests}, and fails"
                 evidence = [
                     Evidence(kind="config", text=text, source=f"{use.host}:{use.route['file']}:{use.route['line']}"),
                     Evidence(
@@ -172,7 +172,7 @@ def config_produces_502(fleet: Fleet, _explanations: Sequence[Explanation]) -> l
             [
                 Evidence(
                     kind="config",
-                    text=f"{status['directive']} {' '.join(status['arguments'])}; comes before {routes[0]['directive']}",
+                    text=f"{status['directive']} {' '.join(status['arguments'])} comes before the location's *_pass",
                     source=f"{host}:{status['file']}:{status['line']}",
                 )
             ],

@@ -47,7 +47,6 @@ _CRASHES = (
     "puma_worker_died",
     "uvicorn_child_died",
 )
-_RESTARTS = ("systemd_scheduled_restart",)
 _RECYCLES = ("gunicorn_autorestart", "gunicorn_booting_worker")
 
 
@@ -222,7 +221,7 @@ def _served(fleet: Fleet, symptom: Symptom) -> list[Evidence]:
     return [
         Evidence(
             kind="access_log",
-            text=f"{event['count']} requests were answered by the next try ($upstream_status {event['upstream_status']})",
+            text=f"{event['count']} requests got the next try's answer, $upstream_status {event['upstream_status']}",
             source=f"{symptom.host}:{path}",
         )
         for path, event in found
@@ -265,7 +264,6 @@ _CLOSING_JUDGES: tuple[tuple[str, Callable[[Fleet, Behind], list[Evidence]]], ..
     ("phpfpm_terminated", _by_signature("phpfpm_timed_out")),
     ("worker_oom_killed", _out_of_memory),
     ("worker_crash", _by_signature(*_CRASHES)),
-    ("app_crash_loop", _by_signature(*_RESTARTS)),
 )
 
 
