@@ -23,7 +23,12 @@ _HEADER = re.compile(
     r"(?P<value>[^\r\n\"]+)",
     re.IGNORECASE,
 )
-_QUERY = re.compile(r"\?[^\s\"]*")
+_QUERY = re.compile(r"\?[^\s\"]+")
+_SAID_SECRET = re.compile(
+    r"(?P<name>[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)[\w-]*)(?P<between>[\"']?\s*[:=]\s*[\"']?)"
+    r"(?P<value>[^\s,;&\"']+)",
+    re.IGNORECASE,
+)
 _ASSIGNMENT = re.compile(r"^(?P<name>-{0,2}[A-Za-z_][\w.-]*)=(?P<value>.*)$", re.DOTALL)
 
 
@@ -36,6 +41,11 @@ def redact(text: str) -> str:
 def redact_log_line(line: str) -> str:
     """As `redact`, and without query strings: they hold tokens and personal data of clients."""
     return redact(_QUERY.sub(f"?{HIDDEN}", line))
+
+
+def redact_message(line: str) -> str:
+    """As `redact_log_line`, for what an app server prints: it may name a secret in any words."""
+    return _SAID_SECRET.sub(rf"\g<name>\g<between>{HIDDEN}", redact_log_line(line))
 
 
 def is_secret_name(name: str) -> bool:

@@ -49,6 +49,7 @@ class Ran:
     stdout: str
     stderr: str
     why: str
+    cut: str = ""  # what a command that took too long had printed by then
 
 
 def run(argv: list[str], *, seconds: float) -> Ran:
@@ -66,8 +67,10 @@ def run(argv: list[str], *, seconds: float) -> Ran:
             encoding="utf-8",
             errors="replace",
         )
-    except subprocess.TimeoutExpired:
-        return Ran(status=None, stdout="", stderr="", why=f"{argv[0]} did not end within {seconds:g} s")
+    except subprocess.TimeoutExpired as error:
+        printed = error.stdout if isinstance(error.stdout, bytes) else b""  # bytes, whatever the encoding asked for
+        why = f"{argv[0]} did not end within {seconds:g} s"
+        return Ran(status=None, stdout="", stderr="", why=why, cut=printed.decode("utf-8", "replace"))
     except OSError as error:
         return Ran(status=None, stdout="", stderr="", why=f"{argv[0]}: {reason(error)}")
     return Ran(status=done.returncode, stdout=done.stdout, stderr=done.stderr, why="")

@@ -228,6 +228,8 @@ class LogReader:
 
 def _inflated_size(file: BinaryIO) -> int:
     """What the last four bytes of a gzip file say. It is modulo 4 GiB, so reading has a bound of its own."""
+    if file.read(2) != b"\x1f\x8b":
+        raise OSError(None, "not in gzip's format")
     file.seek(-4, os.SEEK_END)
     (size,) = struct.unpack("<I", file.read(4))
     file.seek(0)

@@ -14,6 +14,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact i
     redact_arguments,
     redact_environment,
     redact_log_line,
+    redact_message,
 )
 
 
@@ -42,6 +43,20 @@ def test_a_log_line_loses_its_query_strings_and_nothing_else() -> None:
         'connect() failed (111: Connection refused), request: "GET /reset?*** HTTP/1.1", '
         'upstream: "http://127.0.0.1:8000/reset?***", referrer: "https://***@example.com/?***"'
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("could not log in with password=hunter2, giving up", "could not log in with password=***, giving up"),
+        ("KeyError: {'db_password': 'x', 'host': 'db'}", "KeyError: {'db_password': '***', 'host': 'db'}"),
+        ("postgres://u:p@db/x refused API_KEY: abc", "postgres://***@db/x refused API_KEY: ***"),
+        ("Perhaps out of memory?", "Perhaps out of memory?"),
+        ("token bucket is empty", "token bucket is empty"),
+    ],
+)
+def test_what_an_app_server_prints(line: str, shown: str) -> None:
+    assert redact_message(line) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,202 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The journal of nginx, of the app servers and of the kernel: what it says of workers, boots and kills.
+
+One journalctl looks for all units, newest first, so that what it found within its time is the newest. It filters by
+itself: an app server that logs each request there would fill any number of lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, JournalEvent, Unit
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import local_time
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import Tallies, newest_minutes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import (
+    ANY,
+    RAISED,
+    TRACEBACK,
+    Told,
+    raised,
+    told,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, Ran, run
+
+KERNEL = "kernel"
+
+_SECONDS = 5.0
+_LINES = 10_000
+_TAIL = 10
+_TAILS = 8  # units whose last words are asked for
+_TAIL_SECONDS = 1.0
+_SAMPLE = 400  # characters
+_FIELDS = "MESSAGE,UNIT,OBJECT_SYSTEMD_UNIT,_SYSTEMD_UNIT,_TRANSPORT,_PID"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal."""
+
+    time: str
+    unit: str
+    pid: str
+    message: str
+
+
+@dataclass
+class Lines:
+    """Folds the lines of one unit, the oldest first."""
+
+    since: str | None = None
+    count: int = 0
+    tallies: Tallies[str] = field(default_factory=Tallies)
+    _tracebacks: set[str] = field(default_factory=set)  # processes within one
+
+    def add(self, entry: Entry) -> None:
+        self.since = self.since or entry.time
+        self.count += 1
+        about = self._told(entry)
+        if about is None:
+            return
+        tally = self.tallies.of(about.signature, sample=lambda: redact_message(entry.message)[:_SAMPLE])
+        if tally is not None:
+            tally.add(entry.time, entry.time, detail=about.detail)
+
+    def _told(self, entry: Entry) -> Told | None:
+        """A traceback is many lines; what was raised is the last of them."""
+        if entry.message == TRACEBACK:
+            self._tracebacks.add(entry.pid)
+            return None
+        if entry.pid in self._tracebacks and RAISED.match(entry.message):
+            self._tracebacks.discard(entry.pid)
+            return raised(entry.message)
+        return told(entry.message)
+
+    def events(self) -> list[JournalEvent]:
+        return [
+            JournalEvent(
+                signature=signature,
+                count=tally.count,
+                first=tally.first,
+                last=tally.last,
+                details={redact_message(detail): count for detail, count in tally.details.items()},
+                sample=tally.sample,
+                per_minute=newest_minutes(tally.per_minute, among=len(self.tallies.kinds)),
+            )
+            for signature, tally in self.tallies.kinds.items()
+        ]
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """What journalctl printed as JSON, a line each; one that was cut off by a time-out is none."""
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "__REALTIME_TIMESTAMP" in found:
+            yield Entry(
+                time=local_time(int(found["__REALTIME_TIMESTAMP"]) / 1e6),
+                unit=_unit(found),
+                pid=_text(found.get("_PID")),
+                message=_text(found.get("MESSAGE")),
+            )
+
+
+def _unit(found: dict[str, Any]) -> str:
+    """Whom a line is about: systemd's own lines name their unit."""
+    if found.get("_TRANSPORT") == "kernel":
+        return KERNEL
+    return _text(found.get("UNIT") or found.get("OBJECT_SYSTEMD_UNIT") or found.get("_SYSTEMD_UNIT"))
+
+
+def _text(value: Any) -> str:
+    """A field: text, bytes as a list of numbers, None when it was too long, or a list of these."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(one, int) for one in value):
+        return bytes(one & 0xFF for one in value).decode("utf-8", "replace")
+    return _text(value[0]) if isinstance(value, list) else ""
+
+
+def _matches(units: Iterable[str]) -> list[str]:
+    fields = ("_SYSTEMD_UNIT", "UNIT", "OBJECT_SYSTEMD_UNIT")
+    words = [f"{name}={unit}" for unit in units for name in fields] + ["_TRANSPORT=kernel"]
+    return [part for word in words for part in (word, "+")][:-1]
+
+
+def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
+    return run(["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments], seconds=seconds)
+
+
+def _ask(units: list[str], *, since: float) -> Ran:
+    common = ["--reverse", f"--lines={_LINES}", f"--since=@{int(since)}"]
+    asked = _journalctl([*common, "--case-sensitive=yes", f"--grep={ANY}", *_matches(units)], seconds=_SECONDS)
+    if asked.status and "pattern matching" in asked.stderr:  # built without it
+        asked = _journalctl([*common, *_matches(units)], seconds=_SECONDS)
+    return asked
+
+
+def _unreadable(asked: Ran) -> str:
+    """Why there is nothing to read; "" when there is a journal. No match at all is status 1 and no word."""
+    said = asked.stderr.strip().splitlines()
+    hidden = [line for line in said if "insufficient permissions" in line or "No journal files" in line]
+    if hidden:
+        return hidden[0]
+    failed = asked.status not in (0, 1) or (asked.status == 1 and said and not said[0].startswith("Hint: "))
+    return (asked.why or (said[-1] if said else f"journalctl ended with {asked.status}")) if failed else ""
+
+
+def _troubled(unit: Unit) -> bool:
+    return unit["active_state"] == "failed" or unit["restarts"] > 0 or unit["result"] not in ("success", "")
+
+
+def _tail(unit: str) -> list[str]:
+    """A unit's own last words; systemd's about it are events."""
+    asked = _journalctl(["--reverse", f"--lines={_TAIL}", f"_SYSTEMD_UNIT={unit}"], seconds=_TAIL_SECONDS)
+    return [redact_message(entry.message)[:_SAMPLE] for entry in entries(asked.stdout)][::-1]
+
+
+def _journal(unit: str, lines: Lines, *, tail: list[str]) -> Journal:
+    return Journal(
+        unit=unit,
+        available=True,
+        why="",
+        since=lines.since,
+        lines=lines.count,
+        events=lines.events(),
+        tail=tail,
+    )
+
+
+def read_journals(units: Iterable[Unit], *, since: float, notes: Notes) -> list[Journal]:
+    """The journals of these units and of the kernel, from `since` (seconds of the epoch) on.
+
+    Without systemd there are no units, and perhaps a journal of the kernel.
+    """
+    by_name = {unit["name"]: unit for unit in units}
+    asked = _ask(list(by_name), since=since)
+    why = _unreadable(asked)
+    found = list(entries(asked.stdout or asked.cut))
+    if why:
+        notes.miss("journals", why)
+    if why and not found:
+        return [
+            Journal(unit=name, available=False, why=why, since=None, lines=0, events=[], tail=[])
+            for name in (*by_name, KERNEL)
+        ]
+    if len(found) >= _LINES:
+        notes.miss(f"journal lines before {found[-1].time}", f"more than {_LINES} lines")
+    lines: dict[str, Lines] = {name: Lines() for name in (*by_name, KERNEL)}
+    for entry in reversed(found):
+        if entry.unit in lines:
+            lines[entry.unit].add(entry)
+    troubled = [name for name, unit in by_name.items() if _troubled(unit)][:_TAILS]
+    return [_journal(name, each, tail=_tail(name) if name in troubled else []) for name, each in lines.items()]
