@@ -23,11 +23,17 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import read_capacity
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._endpoints import look, merged, resolve
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import read_journals
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network import listen_overflows, read_network
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
+    Nginx,
+    read_nginxes,
+    worker_uids,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import read_socket_files
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
@@ -37,7 +43,6 @@ COLLECTION_VERSION = "0.1.0"
 
 #: What to speak with an app server that no route uses.
 _PROTOCOLS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
-
 
 _RESOLVE_SHARE = 0.4  # of the time that probes have: who looks up names forever still leaves the rest
 
@@ -138,7 +143,7 @@ def observe(options: ObserveOptions) -> Observation:
     overflows = listen_overflows(notes=notes)
     around = look_around(notes=notes)
     table, listeners, units = around.table, around.listeners, around.units
-    nginxes = read_nginxes(table=table, units=units, options=options, notes=notes)
+    nginxes = read_nginxes(table=table, units=units, config=options.nginx_config, notes=notes)
     apps = find_app_servers(table=table, units=units, listeners=listeners, notes=notes)
     probing = time.monotonic()
     resolve(nginxes, seconds=options.seconds * _RESOLVE_SHARE, notes=notes)
