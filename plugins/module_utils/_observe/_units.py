@@ -194,7 +194,8 @@ def _instances(directory: Path, template: str) -> set[str]:
 
 
 def find_candidates(*, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> set[str]:
-    """Names of service units that start nginx or an app server, running or not, enabled or not."""
+    """Names of service units that start nginx or an app server, running or not, enabled or not; and of the sockets
+    named like them: systemd does not keep one in memory that is stopped, and it may be what should listen."""
     found: set[str] = set()
     present = [directory for directory in directories if directory.is_dir()]
     for directory in present:
@@ -206,7 +207,8 @@ def find_candidates(*, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTO
         found.discard(template)
         for directory in present:
             found |= _instances(directory, template)
-    return found
+    sockets = {f"{name[: -len('.service')]}.socket" for name in found}
+    return found | {name for name in sockets if any((directory / name).is_file() for directory in present)}
 
 
 def split_words(text: str) -> list[str]:

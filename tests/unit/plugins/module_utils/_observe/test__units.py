@@ -170,3 +170,11 @@ def test_drop_ins_count_and_templates_count_as_their_enabled_instances(tmp_path:
         "wrapped.service",
         "app@blue.service",
     }
+
+
+def test_a_socket_named_like_an_app_is_asked_for(tmp_path: Path) -> None:
+    """Stopped, systemd does not keep it in memory, and the pattern *.socket does not find it."""
+    (tmp_path / "shop.service").write_text("[Service]\nExecStart=/usr/bin/gunicorn shop\n")
+    (tmp_path / "shop.socket").write_text("[Socket]\nListenStream=/run/shop.sock\n")
+    (tmp_path / "dbus.socket").write_text("[Socket]\nListenStream=/run/dbus.sock\n")
+    assert find_candidates(notes=Notes(), directories=[tmp_path]) == {"shop.service", "shop.socket"}
