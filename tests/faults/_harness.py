@@ -68,7 +68,7 @@ def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
 def again(faults: Sequence[Fault]) -> Iterator[Verdict]:
     """Diagnose what the last run saw again. Statuses and steps are not judged: nothing was driven."""
     records: dict[str, HostRecord] = {}
-    for directory in sorted(OUTPUT.glob("[0-9]*")):
+    for directory in sorted({path.parents[1] for path in OUTPUT.glob("*/observations/*.json")}):
         records.update(read_records(directory))
     for fault in faults:
         if fault.origin == "written":

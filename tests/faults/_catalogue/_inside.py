@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .._model import Ask, Fault, Named, Run, host
+from .._model import Ask, Fault, Named, Part, Run, host
 from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, program, service, site
 from ._response import WORKS
 from ._tcp import REFUSED, RELOAD, SHOP, TO_8000, site_edit, unit_edit
@@ -250,5 +250,13 @@ FAULTS = (
         IS_DOWN,
         (Named("nginx_not_running", name=""),),
         never=("app_not_running",),
+    ),
+    Fault(
+        "disk_full",
+        "logs of years leave no room for what the app writes when it starts",
+        {"web": host(NGINX, Part(roles=("disk_full",)))},
+        driven=REFUSED,
+        first=(Named("disk_full"),),
+        never=("app_not_running", "gunicorn_boot_error", "app_crash_loop"),
     ),
 )
