@@ -33,6 +33,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failur
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence, Finding, Fix
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._units import ended_well, is_active, is_looping
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,9 @@ def _pass_to(failure: Failure, place: Place, key: str) -> str | None:
 def _explanation(
     fleet: Fleet, failure: Failure, place: Place, candidates: list[Candidate], *, contested: bool
 ) -> Explanation:
-    chosen = candidates[0] if len(candidates) == 1 and candidates[0].is_certain and not contested else None
+    dying = _dying(fleet, place.host) if candidates else []
+    is_clear = len(candidates) == 1 and candidates[0].is_certain and not contested and not dying
+    chosen = candidates[0] if is_clear else None
     finding = Finding(
         cause="wrong_upstream_address",
         host=failure.host,
@@ -194,28 +197,48 @@ def _explanation(
                 source=place.host,
             ),
             *(_candidate_evidence(place.host, candidate) for candidate in candidates),
+            *(_dying_evidence(place.host, name) for name in dying),
             *_unreachable_evidence(fleet, failure, place),
         ),
-        fix=_fix(failure, candidates, chosen, contested=contested),
+        fix=_fix(failure, candidates, chosen, doubt=_doubt(candidates, contested=contested, dying=dying)),
     )
     app = (place.host, chosen.app["unit"]) if chosen and chosen.app["unit"] else None
     return Explanation(finding, (failure,), app=app)
 
 
-def _fix(failure: Failure, candidates: list[Candidate], chosen: Candidate | None, *, contested: bool) -> Fix | None:
+def _fix(failure: Failure, candidates: list[Candidate], chosen: Candidate | None, *, doubt: str) -> Fix | None:
     if not candidates:
         return None
     key = failure.endpoint["key"]
     if chosen is not None:
         return fix_target(failure, pass_to=chosen.pass_to, summary=f"Pass to {chosen.pass_to} instead of {key}")
     values = sorted(candidate.pass_to for candidate in candidates)
-    reason = "other routes could be meant for the same app server" if contested else _doubt(candidates)
-    summary = f"Set pass_to of proxy_pass_routes to the right one of the candidates: {reason}"
+    summary = f"Set pass_to of proxy_pass_routes to the right one of the candidates: {doubt}"
     return fix_target(failure, pass_to=None, summary=summary, candidates=values)
 
 
-def _doubt(candidates: list[Candidate]) -> str:
-    if len(candidates) > 1:
+def _dying(fleet: Fleet, host: str) -> list[str]:
+    """Units that fail and whose address could not be read: the address may be right, and its app server down."""
+    names = {app["unit"] for app in fleet.observations[host]["app_servers"] if not app["binds_known"]}
+    units = [fleet.unit(host, name) for name in names]
+    return sorted(
+        unit["name"]
+        for unit in units
+        if unit and not ended_well(unit) and (not is_active(unit) or is_looping(fleet, host, unit))
+    )
+
+
+def _dying_evidence(host: str, name: str) -> Evidence:
+    text = f"{name} fails, and where it listens could not be read: it may be the one that is meant"
+    return Evidence(kind="unit", text=text, source=host)
+
+
+def _doubt(candidates: list[Candidate], *, contested: bool, dying: list[str]) -> str:
+    if contested:
+        return "other routes could be meant for the same app server"
+    if dying:
+        return f"or mend {', '.join(dying)}, if that is to listen there"
+    if len(candidates) != 1:
         return "several app servers have no route"
     return "what program it is was not recognised" if candidates[0].proven else "it was not probed"
 
@@ -225,9 +248,16 @@ def _candidate_evidence(host: str, candidate: Candidate) -> Evidence:
     proof = "answers this protocol" if candidate.proven else "was not probed"
     return Evidence(
         kind="socket",
-        text=f"{candidate.app['kind']}{unit} listens on {candidate.key}, {proof}, and no route uses it",
+        text=f"{candidate.app['kind']}{unit} listens on {candidate.key}{_set_by(candidate)}, {proof},"
+        " and no route uses it",
         source=host,
     )
+
+
+def _set_by(candidate: Candidate) -> str:
+    """Where its address comes from, when that is a place which one overlooks: a PORT in the environment for example."""
+    source = candidate.app["binds_from"]
+    return f" (by {source})" if candidate.app["binds"] and source not in ("", "ExecStart") else ""
 
 
 def _unreachable_evidence(fleet: Fleet, failure: Failure, place: Place) -> list[Evidence]:

@@ -124,9 +124,9 @@ HEALTHY = {
     ],
     "one of a name's addresses is dead": [
         healthy(
-            instances=[nginx(route("tcp:localhost:8000"))],
-            endpoints=[endpoint("tcp:localhost:8000", addresses=["::1", "127.0.0.1"])],
-            probes=[probe("tcp:localhost:8000", "refused", address="[::1]:8000"), probe("tcp:localhost:8000")],
+            instances=[nginx(route("tcp:backend:8000"))],
+            endpoints=[endpoint("tcp:backend:8000", addresses=["::1", "127.0.0.1"])],
+            probes=[probe("tcp:backend:8000", "refused", address="[::1]:8000"), probe("tcp:backend:8000")],
         )
     ],
     "a target with variables": [healthy(instances=[nginx(route(endpoints=[], variables=True, target="http://$app"))])],
@@ -245,7 +245,7 @@ BROKEN = {
     "one of two servers down": (
         [
             healthy(
-                instances=[nginx(route(RIGHT, OTHER, upstream="shop"), upstreams=[upstream("shop", RIGHT, OTHER)])],
+                instances=[nginx(route(RIGHT, OTHER, upstream="shop"), upstreams=[PATIENT])],
                 apps=[app(), stopped_app(OTHER, unit="blog.service")],
                 units=[unit(), stopped("blog.service"), nginx_unit()],
                 probes=[probe(RIGHT), probe(OTHER, "refused")],
@@ -335,6 +335,24 @@ BROKEN = {
             )
         ],
         [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and an app of unknown address keeps dying": (
+        [
+            wrong_port(
+                apps=[app(RIGHT), app(OTHER, unit="blog.service"), stopped_app(None, kind="node", unit="jobs.service")],
+                units=[unit(), unit("blog.service"), stopped("jobs.service", active_state="failed"), nginx_unit()],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and an app of unknown address is stopped": (
+        [
+            wrong_port(
+                apps=[app(RIGHT), app(OTHER, unit="blog.service"), stopped_app(None, kind="node", unit="jobs.service")],
+                units=[unit(), unit("blog.service"), stopped("jobs.service"), nginx_unit()],
+            )
+        ],
+        [("wrong_upstream_address", "web1", "outage", True)],
     ),
     "wrong port, probes off": ([wrong_port(probes=[])], [("wrong_upstream_address", "web1", "outage", False)]),
     "no app server anywhere": (
@@ -592,7 +610,7 @@ SUPERVISION = {
         [{**SUPERVISED, "restart": "always"}],
     ),
     "nginx wants it, but does not wait for it": (
-        [healthy(**DOWN, units=[stopped(), nginx_unit(wants=["shop.service"])])],
+        [healthy(**DOWN, units=[stopped(), nginx_unit(after=[], wants=["shop.service"])])],
         [{**SUPERVISED, "nginx_unit": "nginx.service", "nginx_dependency": "requires"}],
     ),
     "nginx has a route to a unit of that name elsewhere": (
@@ -842,6 +860,15 @@ EVIDENCE = {
         (
             "socket",
             "gunicorn of shop.service listens on tcp:127.0.0.1:8000, answers this protocol, and no route uses it",
+            "web1",
+        ),
+    ),
+    "what moved the app server that is left": (
+        [wrong_port(apps=[app(RIGHT, binds_from="PORT"), app(OTHER, unit="blog.service")])],
+        (
+            "socket",
+            "gunicorn of shop.service listens on tcp:127.0.0.1:8000 (by PORT), answers this protocol,"
+            " and no route uses it",
             "web1",
         ),
     ),
