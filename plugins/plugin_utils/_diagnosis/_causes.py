@@ -83,6 +83,14 @@ TITLES = {
     "config_produces_502": "The configuration itself answers 502",
     "auth_request_upstream_down": "The app that is asked for permission is down",
     "reload_not_applied": "nginx runs with an older configuration",
+    "localhost_target": "A target is written as localhost",
+    "max_fails_trap": "One failure takes a server of a small upstream out",
+    "read_timeout_below_app": "nginx gives up before the app server does",
+    "workers_unfit": "gunicorn has too few or too many workers",
+    "backlog_capped": "The kernel shortens the app server's queue",
+    "error_log_hides": "The error log leaves out why a 502 was given",
+    "logs_not_rotated": "Logs grow until the disk is full",
+    "nginx_not_ordered": "nginx may start before the app server",
     "endpoint_not_answering": "An endpoint does not answer nginx as it should",
 }
 

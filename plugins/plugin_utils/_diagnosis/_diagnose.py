@@ -65,6 +65,17 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._nginx 
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._other import endpoint_not_answering
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Plans, plans
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._prevention import (
+    backlog_capped,
+    error_log_hides,
+    keepalive_relation,
+    localhost_target,
+    logs_not_rotated,
+    max_fails_trap,
+    nginx_not_ordered,
+    read_timeout_below_app,
+    workers_unfit,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._serving import (
     app_misbehaves,
     app_said_so,
@@ -161,7 +172,18 @@ _PAST: tuple[PastRule, ...] = (
 )
 
 #: What has not happened yet.
-_RISKS: tuple[RiskRule, ...] = (advice,)
+_RISKS: tuple[RiskRule, ...] = (
+    advice,
+    nginx_not_ordered,
+    keepalive_relation,
+    max_fails_trap,
+    workers_unfit,
+    read_timeout_below_app,
+    backlog_capped,
+    localhost_target,
+    error_log_hides,
+    logs_not_rotated,
+)
 
 
 @dataclass(frozen=True)

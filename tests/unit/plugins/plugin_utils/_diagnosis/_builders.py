@@ -28,6 +28,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 
+APP_UNITS = tuple(f"{name}.service" for name in ("shop", "blog", "api", "docs", "app", "puma", "php8.2-fpm", "0", "1"))
 ERRNO = {"refused": 111, "missing": 2, "denied": 13, "reset": 104, "unreachable": 113}
 
 
@@ -140,8 +141,8 @@ def stopped(name: str = "shop.service", **changes: Any) -> Unit:
 
 
 def nginx_unit(name: str = "nginx.service", **changes: Any) -> Unit:
-    """As Debian ships it: without Restart=, which is no app server's business."""
-    return unit(name, **{"restart": "no", **changes})
+    """As Debian ships it, without Restart=, which is no app server's business; ordered after every usual app."""
+    return unit(name, **{"restart": "no", "after": list(APP_UNITS), **changes})
 
 
 def app(key: str | None = "tcp:127.0.0.1:8000", *, unit: str | None = "shop.service", **changes: Any) -> AppServer:

@@ -37,6 +37,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 RIGHT = "tcp:127.0.0.1:8000"
 WRONG = "tcp:127.0.0.1:8001"
 OTHER = "tcp:127.0.0.1:9000"
+PATIENT = upstream("shop", RIGHT, OTHER, parameters={RIGHT: ["max_fails=3"], OTHER: ["max_fails=3"]})
 REMOTE = "tcp:app1:8000"
 SOCKET = "unix:/run/shop/shop.sock"
 AT_APP1 = endpoint(REMOTE, addresses=["10.0.0.2"])

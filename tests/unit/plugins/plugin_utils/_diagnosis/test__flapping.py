@@ -65,15 +65,15 @@ KERNEL = journal(said("conntrack_table_full"), unit="kernel")
 AGAIN = {"journals": [journal(said("systemd_scheduled_restart", count=4))]}
 KILLED = {"journals": [journal(said("systemd_oom_kill", count=1))]}
 NO_IPV6 = network(sysctls={"net.ipv6.conf.all.disable_ipv6": "1"})
-LOCALHOST = "tcp:localhost:8000"
+BACKEND = "tcp:backend:8000"
 
 
-def at_localhost(*events: ErrorLogEvent, **changes: Any) -> HostRecord:
+def at_backend(*events: ErrorLogEvent, **changes: Any) -> HostRecord:
     values: dict[str, Any] = {
-        "instances": [nginx(route(LOCALHOST))],
+        "instances": [nginx(route(BACKEND))],
         "apps": [app(TCP)],
-        "endpoints": [endpoint(LOCALHOST, addresses=["::1", "127.0.0.1"])],
-        "probes": [probe(LOCALHOST, "error", address="[::1]:8000"), probe(LOCALHOST)],
+        "endpoints": [endpoint(BACKEND, addresses=["::1", "127.0.0.1"])],
+        "probes": [probe(BACKEND, "error", address="[::1]:8000"), probe(BACKEND)],
     }
     return complained(*events, **{**values, **changes})
 
@@ -100,7 +100,7 @@ NAMED: dict[str, tuple[list[HostRecord], tuple[str, str, str]]] = {
         ("ephemeral_ports_exhausted", "web1", "intermittent"),
     ),
     "one of two addresses is IPv6 where there is none": (
-        [at_localhost(line("connect_eaddrnotavail", "tcp:[::1]:8000"), network=NO_IPV6)],
+        [at_backend(line("connect_eaddrnotavail", "tcp:[::1]:8000"), network=NO_IPV6)],
         ("ipv6_unavailable", "web1", "intermittent"),
     ),
     "it dies and is revived": (
@@ -159,7 +159,7 @@ SILENT: dict[str, list[HostRecord]] = {
     "one worker was killed, the rest went on": [
         dying(line("closed_before_header"), raw={"OOMPolicy": "continue"}, **KILLED)
     ],
-    "an address that IPv6 could reach": [at_localhost(line("connect_unreach", "tcp:127.0.0.1:8000"), network=NO_IPV6)],
+    "an address that IPv6 could reach": [at_backend(line("connect_unreach", "tcp:127.0.0.1:8000"), network=NO_IPV6)],
     "lines about an endpoint that no route uses": [complained(line("connect_eaddrnotavail", "tcp:127.0.0.1:8001"))],
 }
 
