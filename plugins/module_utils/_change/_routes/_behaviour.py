@@ -27,22 +27,20 @@ _WITH_TLS = ("https://", "grpcs://", "suwsgi://")
 def write_out(route: Route, target: Target) -> None:
     """Before the route is pointed at a name: keep what `target`, its present one, gives."""
     if route.prefix in _WITH_HOST and "host" not in headers_in_force(route):
-        set_headers(route, {"Host": _host_header(target)})
+        set_headers(route, {"Host": _host_header(target)}, along=True)
         for name, args in _redirect(route, target):
             if not route.in_force(name):
-                route.put(name, *args)
+                route.put(name, *args, along=True)
     for name, args in _tls_name(route, target):
         if not route.in_force(name) and _cares_for_tls_names(route):
-            route.put(name, *args)
+            route.put(name, *args, along=True)
 
 
-def leave_out(route: Route, target: Target) -> None:
-    """After the route was pointed at the address `target`: take out what that gives anyway."""
-    if headers_in_force(route).get("host") == _host_header(target) and route.prefix in _WITH_HOST:
-        drop_headers(route, ["Host"])
-    for name, args in (*_redirect(route, target), *_tls_name(route, target)):
-        if [node.args for node in route.own(name)] == [args]:
-            route.take_back(name)
+def leave_out(route: Route) -> None:
+    """After the route was pointed at an address again: take out what was written out."""
+    drop_headers(route, ["Host"], along=True)
+    for name in ("proxy_redirect", f"{route.prefix}_ssl_name"):
+        route.take_back(name, along=True)
 
 
 def _host_header(target: Target) -> str:

@@ -34,11 +34,10 @@ class Draft:
         self._entry = 0  # which of the entries is being applied
         self._entries: dict[int, int] = {}  # by id() of a statement: the entry that changed it
         self._documents: dict[str, Document] = {}
+        blocks = [child for http in config.directives if http.name == "http" for child in http.block or ()]
         self._blocks = {
             _block_key(child.name.value, child.args[-1].value): child
-            for http in config.directives
-            if http.name == "http"
-            for child in reversed(http.block or ())
+            for child in reversed(blocks)  # of several with one name the first counts
             if child.name in ("upstream", "map") and child.args
         }
         self._new_blocks: dict[tuple[str, str], Node] = {}

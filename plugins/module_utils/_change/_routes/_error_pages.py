@@ -57,7 +57,8 @@ def take_back_error_pages(route: Route) -> None:
     if not going:
         return
     rest = [node for node in own if node not in going]
-    if own[0] in going and [node.words for node in rest] == [node.words for node in route.inherited("error_page")]:
+    inherited = [node.words for node in route.inherited("error_page")]
+    if all(node.goes_along and node.words in inherited for node in rest):
         going += rest
     for node in going:
         route.draft.remove(node)

@@ -31,6 +31,7 @@ _SERVER_PORT = 80
 class WantedServer:
     address: str
     parameters: Mapping[str, object] = field(default_factory=dict)  # True: by its name alone; None: not there
+    with_port: bool = False  # that the route left out
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def take_back_from_group(draft: Draft, group: Node, wanted: WantedUpstream) -> N
     for server in servers_of(group):
         if _key(server) in going:
             draft.remove(server)
-    if not servers_of(group):
+    if going and not servers_of(group):
         raise RouteError(f"upstream {group.args[0]}: no server would be left in it")
 
 
@@ -107,7 +108,7 @@ def _servers(draft: Draft, group: Node, wanted: Sequence[WantedServer]) -> None:
             _parameters(draft, standing[key], one.parameters)
             continue
         last = servers_of(group)[-1:]
-        server = new("server", one.address, *_written(one.parameters))
+        server = new("server", one.address, *_written(one.parameters), along=one.with_port)
         draft.add_child(server, group, behind=last[0] if last else None)
     for server in standing.values():
         if _key(server) not in keys:

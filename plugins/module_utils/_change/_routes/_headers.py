@@ -30,14 +30,14 @@ def headers_in_force(route: Route) -> dict[str, str]:
     return {_key(node): node.args[1] for node in found if len(node.args) > 1}
 
 
-def set_headers(route: Route, headers: Mapping[str, str]) -> None:
+def set_headers(route: Route, headers: Mapping[str, str], *, along: bool = False) -> None:
     """Send these headers with the given values, and all that was sent before."""
     directive = header_directive(route.prefix)
     own = route.own(directive)
     inherited = route.inherited(directive)
     in_force = {_key(node): node for node in own or inherited}
     wanted = {name: _written(route.prefix, name, value) for name, value in headers.items()}
-    missing = []
+    missing: list[Node] = []
     for node in wanted.values():
         standing = in_force.get(_key(node))
         if standing is not None and standing.args[1:2] == node.args[1:2]:
@@ -45,6 +45,7 @@ def set_headers(route: Route, headers: Mapping[str, str]) -> None:
         if standing is not None and own:
             route.draft.set_words(standing, *standing.words[:2], node.args[1], *standing.words[3:])
         else:
+            node.along = along
             missing.append(node)
     if missing and not own:
         replaced = {_key(node) for node in missing}
@@ -53,18 +54,20 @@ def set_headers(route: Route, headers: Mapping[str, str]) -> None:
         route.add(node, behind=lambda one: one.name == directive)
 
 
-def drop_headers(route: Route, names: Iterable[str]) -> None:
-    """Take headers of the route's own level out, and with the last of them those that were repeated for its sake."""
+def drop_headers(route: Route, names: Iterable[str], *, along: bool = False) -> None:
+    """Take headers of the route's own level out, or only those that went along with another setting.
+
+    With the last of them go those that were repeated for its sake.
+    """
     directive = header_directive(route.prefix)
     keys = {_key(_written(route.prefix, name, "")) for name in names}
     own = route.own(directive)
-    going = [node for node in own if _key(node) in keys]
+    going = [node for node in own if _key(node) in keys and (node.goes_along or not along)]
     if not going:
         return
-    rest = [node for node in own if _key(node) not in keys]
-    inherited = [node.words for node in route.inherited(directive) if _key(node) not in keys]
-    last = max((index for index, node in enumerate(own) if _key(node) in keys), default=0)
-    if rest and rest == own[last + 1 :] and [node.words for node in rest] == inherited:
+    rest = [node for node in own if node not in going]
+    inherited = [node.words for node in route.inherited(directive)]
+    if all(node.goes_along and node.words in inherited for node in rest):
         going += rest
     for node in going:
         route.draft.remove(node)

@@ -44,6 +44,7 @@ class Node:
     words: list[str]  # as nginx shall read them
     block: list[Node] | None = None
     place: Place | None = None  # None: it is new
+    along: bool = False  # nobody asked for it: it goes along with what was asked for
     ahead: bool = False  # a new one goes right before what follows it, not right behind what precedes it
     removed: bool = False
     home: list[Node] = field(default_factory=list, repr=False)  # the list that it stands in
@@ -55,6 +56,14 @@ class Node:
     @property
     def args(self) -> list[str]:
         return self.words[1:]
+
+    @property
+    def goes_along(self) -> bool:
+        """What goes along is known again by the quotes around its first argument, which needs none."""
+        if self.place is None:
+            return self.along
+        first = self.place.words[1:2]
+        return bool(first and first[0].quoted and _PLAIN.fullmatch(first[0].value))
 
     @property
     def children(self) -> list[Node]:
@@ -69,9 +78,9 @@ class Node:
         return " ".join(quoted(word) for word in self.words) + ("" if self.block is None else " { ... }")
 
 
-def new(*words: str, block: Iterable[Node] | None = None) -> Node:
+def new(*words: str, block: Iterable[Node] | None = None, along: bool = False) -> Node:
     """A statement that is in no file yet."""
-    node = Node(words=list(words), block=None if block is None else list(block))
+    node = Node(words=list(words), block=None if block is None else list(block), along=along)
     for child in node.block or ():
         child.home = node.block or []
     return node
@@ -89,7 +98,7 @@ def quoted(value: str, *, quote: str = "") -> str:
 
 def in_line(node: Node) -> str:
     """A statement as a piece of a line."""
-    words = " ".join(quoted(word) for word in node.words)
+    words = _written(node)
     if node.block is None:
         return f"{words};"
     return " ".join([words, "{", *(in_line(child) for child in node.children), "}"])
@@ -97,9 +106,14 @@ def in_line(node: Node) -> str:
 
 def in_lines(node: Node, *, indent: str) -> list[str]:
     """A statement on lines of its own."""
-    words = indent + " ".join(quoted(word) for word in node.words)
+    words = indent + _written(node)
     if node.block is None:
         return [f"{words};"]
     unit = "\t" if indent.startswith("\t") else _UNIT
     inner = [line for child in node.children for line in in_lines(child, indent=indent + unit)]
     return [f"{words} {{", *inner, f"{indent}}}"]
+
+
+def _written(node: Node) -> str:
+    words = [quoted(word, quote='"' if node.along and index == 1 else "") for index, word in enumerate(node.words)]
+    return " ".join(words)

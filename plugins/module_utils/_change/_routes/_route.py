@@ -78,18 +78,19 @@ class Route:
         found = self.in_force(name)
         return " ".join(found[0].args) if found else None
 
-    def put(self, name: str, *args: str) -> None:
+    def put(self, name: str, *args: str, along: bool = False) -> None:
         """Let a setting be in force on this route."""
         own = self.own(name)
         if own:
             self.draft.set_words(own[0], name, *args)
         elif [node.args for node in self.inherited(name)] != [list(args)]:
-            self.add(new(name, *args))
+            self.add(new(name, *args, along=along))
 
-    def take_back(self, name: str) -> None:
-        """Take a setting of the route's own level out, so that the outer one is in force again, or the default."""
+    def take_back(self, name: str, *, along: bool = False) -> None:
+        """Take a setting of the route's own level out, or only one that went along with another."""
         for node in self.own(name):
-            self.draft.remove(node)
+            if node.goes_along or not along:
+                self.draft.remove(node)
 
     def add(self, node: Node, *, behind: Callable[[Node], bool] | None = None) -> None:
         """Put a new statement beside its like, or behind the `*_pass`."""
@@ -107,4 +108,4 @@ def _named(names: Sequence[str]) -> Callable[[list[str]], bool]:
 
 def repeated(nodes: Sequence[Node]) -> list[Node]:
     """The same statements once more, for a level that would lose what it inherits."""
-    return [new(*node.words) for node in nodes]
+    return [new(*node.words, along=True) for node in nodes]

@@ -57,7 +57,7 @@ def server_address(server: Node) -> Address | None:
 def pass_address(route: Route) -> Address:
     """The address in the `*_pass` itself; RouteError, with the reason, when there is none."""
     target = route.target
-    if target.variables:
+    if not target.decided:
         raise RouteError(
             f"{route.where}: {route.prefix}_pass {redacted(route.node.args[0])} holds variables, so the address is not "
             "all here; correct the variable's value, or write the address out"

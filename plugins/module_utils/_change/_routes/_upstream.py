@@ -63,7 +63,7 @@ def take_back_upstream(route: Route, wanted: WantedUpstream, *, address: str | N
         take_back_from_group(route.draft, group, wanted)
         return
     point_at(route, _address_of(route, group, address))
-    leave_out(route, route.target)
+    leave_out(route)
     route.draft.leave_group(route.one, group)
 
 
@@ -77,7 +77,7 @@ def _bring_in(route: Route, wanted: WantedUpstream) -> Node:
     name = wanted.name
     if name is None:
         raise RouteError(f"{route.where}: the route goes through no upstream block; name the one to bring in")
-    servers = wanted.servers if wanted.servers is not None else [WantedServer(_as_server(target))]
+    servers = wanted.servers if wanted.servers is not None else [_as_server(target)]
     group = route.draft.http_block("upstream", name)
     if group is None:
         group = _new_group(route, name, replace(wanted, servers=servers))
@@ -105,10 +105,12 @@ def _new_group(route: Route, name: str, wanted: WantedUpstream) -> Node:
     return group
 
 
-def _as_server(target: Target) -> str:
+def _as_server(target: Target) -> WantedServer:
     """In an upstream block the port that is left out is 80, whatever the scheme."""
     without_port = ":" not in target.address or target.address.endswith("]")
-    return f"{target.address}:{target.default_port}" if without_port and target.default_port != 80 else target.address
+    if without_port and target.default_port != 80:
+        return WantedServer(f"{target.address}:{target.default_port}", with_port=True)
+    return WantedServer(target.address)
 
 
 def _address_of(route: Route, group: Node, address: str | None) -> str:
@@ -123,10 +125,12 @@ def _address_of(route: Route, group: Node, address: str | None) -> str:
     written = servers[0].args[0]
     found = server_address(servers[0])
     default = route.target.default_port
-    if found is None or found.path is not None or default == 80:
+    if found is None or found.port is None:
         return written
-    host = written[: -len(f":{found.port}")] if written.endswith(f":{found.port}") else written
-    return host if found.port == default else f"{host}:{found.port}"
+    if servers[0].goes_along:
+        return written[: -len(f":{found.port}")]
+    with_port = written.endswith(f":{found.port}")
+    return written if with_port or found.port == default else f"{written}:{found.port}"
 
 
 def _key(server: Node) -> str | None:
