@@ -112,7 +112,7 @@ def _down(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -> E
         subject=" ".join(units),
         confidence=None if len(units) == 1 else "likely",
         evidence=(*trouble.evidence, *units_evidence(fleet, host, units), *app_evidence(fleet, hits)),
-        fix=start(fleet, host, units, hits, mend=trouble.mend),
+        fix=trouble.first or start(fleet, host, units, hits, mend=trouble.mend),
         app=(host, units[0]),
     )
 

@@ -10,7 +10,7 @@ from typing import Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Filesystem
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence, Fix
 
 #: What a journal calls it.
 NO_SPACE = ("no_space_left",)
@@ -35,6 +35,19 @@ def evidence(host: str, filesystems: Iterable[Filesystem]) -> list[Evidence]:
         )
         for each in filesystems
     ]
+
+
+def make_room(filesystems: Iterable[Filesystem], unit: str) -> Fix | None:
+    """Rotate the logs that lie there, for somebody who knows what wrote them; None when none is known."""
+    logs = sorted({path for each in filesystems for path in each["paths"] if path.endswith(".log")})
+    if not logs:
+        return None
+    return Fix(
+        role="log_rotation",
+        automatic=False,
+        summary=f"Set unit of log_rotation_logs to what writes these logs, if they fill the disk; then start {unit}",
+        variables={"log_rotation_logs": [{"name": unit.partition(".")[0], "paths": logs}]},
+    )
 
 
 def _is_full(filesystem: Filesystem) -> bool:

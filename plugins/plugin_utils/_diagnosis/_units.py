@@ -13,7 +13,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _disk, _journals
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence, Fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._supervision import REVIVING
 
 #: Exit statuses of systemd's own, set before the unit's program runs (systemd.exec(5)), and what they are about.
@@ -81,6 +81,7 @@ class Trouble:
     cause: str
     evidence: tuple[Evidence, ...] = ()
     mend: str = ""  # what somebody has to do before it can be started; "" when starting it is the right thing
+    first: Fix | None = None  # the role that helps with that
 
 
 _Judge = Callable[[Fleet, str, Unit, str], "Trouble | None"]
@@ -143,6 +144,7 @@ def _disk_full(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | Non
         "disk_full",
         (*_journals.journal_evidence(host, unit["name"], said), *_disk.evidence(host, full)),
         f"Make room on {', '.join(each['mount'] for each in full) or 'the file system that is full'}, then apply this",
+        first=_disk.make_room(full, unit["name"]),
     )
 
 

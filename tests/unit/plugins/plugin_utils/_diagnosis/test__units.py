@@ -142,8 +142,20 @@ def test_a_full_disk_comes_before_what_follows_from_it() -> None:
     finding = only(down(record=record, **GIVEN_UP))
     assert finding.cause == "disk_full"
     assert "/var is full: 0 of 1000000 bytes are free" in shown(finding)
-    assert finding.fix is not None
-    assert "/var" in finding.fix.summary
+
+
+@pytest.mark.parametrize(
+    ("paths", "role"), [(["/var/log/nginx/error.log", "/run"], "log_rotation"), (["/var/www"], "supervision")]
+)
+def test_logs_on_the_full_disk_are_offered_for_rotation(paths: list[str], role: str) -> None:
+    record = {"capacity": host_capacity(filesystems=[{**FULL, "paths": paths}])}
+    fix = only(down(record=record, **GIVEN_UP)).fix
+    assert fix is not None
+    assert (fix.role, fix.automatic) == (role, False)
+    if role == "log_rotation":
+        assert fix.variables == {"log_rotation_logs": [{"name": "shop", "paths": ["/var/log/nginx/error.log"]}]}
+    else:
+        assert "/var" in fix.summary
 
 
 NOT_FULL = {
