@@ -2,12 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a configuration says about routes, upstreams, endpoints and error logs: pure functions, nothing is resolved."""
+"""What a configuration says about routes, upstreams and endpoints: pure functions, nothing is resolved."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import Iterator
@@ -21,18 +20,16 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address im
     redacted,
     split_target,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive, walk
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import Token, shown
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     Endpoint,
-    ErrorLogSetting,
     Position,
     Route,
     Upstream,
     UpstreamServer,
 )
 
-_LEVELS = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 _LOCATION_MODIFIERS = ("^~", "~*", "~", "=")  # nginx takes them with or without a blank before the name
 _SERVER_PORT = 80  # of a `server` in an upstream block, whatever the protocol
 
@@ -143,18 +140,6 @@ def endpoints(config: Config) -> list[Endpoint]:
             if position not in endpoint["written_at"]:
                 endpoint["written_at"].append(position)
     return list(found.values())
-
-
-def error_logs(config: Config, *, default: str) -> list[ErrorLogSetting]:
-    """Every `error_log` that the main level and HTTP use; `default` (compiled in) where the main level has none."""
-    found = [_error_log(one, config.prefix) for one in config.directives if one.name == "error_log"]
-    if not found:
-        destination = _destination(default, config.prefix)
-        found.append(ErrorLogSetting(destination=destination, level="error", file=shown(config.main), line=0))
-    for one in walk(_http(config)):
-        if one.name == "error_log":
-            found.append(_error_log(one, config.prefix))
-    return [setting for index, setting in enumerate(found) if setting not in found[:index]]
 
 
 def worker_user(config: Config) -> str | None:
@@ -278,20 +263,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _error_log(directive: Directive, prefix: str) -> ErrorLogSetting:
-    levels = [arg.value for arg in directive.args[1:] if arg.value in _LEVELS]
-    return ErrorLogSetting(
-        destination=_destination(_value(directive, 0), prefix),
-        level=levels[0] if levels else "error",
-        file=shown(directive.file),
-        line=directive.line,
-    )
-
-
-def _destination(value: str, prefix: str) -> str:
-    # `off` is no keyword of error_log: nginx writes to a file of that name.
-    if value == "stderr" or value.startswith(("syslog:", "memory:")):
-        return shown(value)
-    return shown(os.path.join(prefix, value))  # noqa: PTH118 - joined as nginx joins it, nothing tidied

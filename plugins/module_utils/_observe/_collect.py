@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     SCHEMA_VERSION,
+    AccessLogSetting,
     AppServer,
     Capacity,
     Endpoint,
@@ -25,6 +26,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import read_capacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._endpoints import look, merged, resolve
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._access_log import read_access_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import read_journals
@@ -55,7 +57,7 @@ class ObserveOptions:
     probe: str = "request"  # none | connect | request
     seconds: float = 5.0  # for all look-ups of names and all probes together
     log_since: float = 24 * 3600.0  # seconds back
-    log_bytes: int = 64 << 20  # of each error log, the newest
+    log_bytes: int = 64 << 20  # of each error log, the newest; of access logs a quarter
 
 
 def _protocol(app: AppServer, key: EndpointKey) -> str:
@@ -113,6 +115,10 @@ def _error_log_settings(nginxes: Iterable[Nginx]) -> list[ErrorLogSetting]:
     return [setting for nginx in nginxes for setting in nginx.shown["error_logs"]]
 
 
+def _access_log_settings(nginxes: Iterable[Nginx]) -> list[AccessLogSetting]:
+    return [setting for nginx in nginxes for setting in nginx.shown["access_logs"]]
+
+
 def _journal_units(nginxes: Iterable[Nginx], apps: Iterable[AppServer], *, units: Units) -> list[Unit]:
     """Those of nginx and of app servers, and what starts them when somebody connects."""
     names = {nginx.shown["unit"] for nginx in nginxes} | {app["unit"] for app in apps}
@@ -166,7 +172,7 @@ def observe(options: ObserveOptions) -> Observation:
         app_servers=apps,
         probes=looked.probes,
         error_logs=read_error_logs(_error_log_settings(nginxes), window=window, notes=notes),
-        access_logs=[],
+        access_logs=read_access_logs(_access_log_settings(nginxes), window=window.quarter, notes=notes),
         journals=read_journals(_journal_units(nginxes, apps, units=units), since=window.since, notes=notes),
         network=read_network(
             [*endpoints, *unrouted],

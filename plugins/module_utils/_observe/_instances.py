@@ -33,7 +33,7 @@ _VERSION = re.compile(
     r"^(?P<name>\w+) version: (?P<product>[\w.-]+)/(?P<version>\d[\w.-]*)(?: \((?P<extra>[^)]*)\))?", re.MULTILINE
 )
 _CONFIGURE_OPTION = re.compile(
-    r"--(?P<name>prefix|conf-path|error-log-path|user|http-[a-z-]+-temp-path)=(?P<value>'[^']*'|\S+)"
+    r"--(?P<name>prefix|conf-path|error-log-path|http-log-path|user|http-[a-z-]+-temp-path)=(?P<value>'[^']*'|\S+)"
 )
 # `nginx: [emerg] ...` while the configuration is read; afterwards lines as in the error log it opened.
 _TEST_LINE = re.compile(
@@ -66,6 +66,7 @@ class Build:
     prefix: str = "/usr/local/nginx"
     config: str = "conf/nginx.conf"
     error_log: str = "logs/error.log"
+    access_log: str = "logs/access.log"
     user: str = "nobody"
     temporary: tuple[tuple[str, str], ...] = ()  # ("client_body_temp_path", "/var/lib/nginx/body") ...
 
@@ -124,9 +125,12 @@ def parse_build(text: str) -> Build:
         prefix=options.get("prefix", default.prefix),
         config=options.get("conf-path", default.config),
         error_log=options.get("error-log-path", default.error_log),
+        access_log=options.get("http-log-path", default.access_log),
         user=options.get("user", default.user),
         temporary=tuple(
-            (name[len("http-") :].replace("-", "_"), path) for name, path in options.items() if name.startswith("http-")
+            (name[len("http-") :].replace("-", "_"), path)
+            for name, path in options.items()
+            if name.endswith("-temp-path")
         ),
     )
 

@@ -10,7 +10,13 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import _config, _routes, _settings, _statuses
+from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
+    _config,
+    _logs,
+    _routes,
+    _settings,
+    _statuses,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, NginxInstance, Settings
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances
@@ -93,8 +99,8 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
         files=[printable(file) for file in config.files],
         routes=routes,
         upstreams=_routes.upstreams(config),
-        error_logs=_routes.error_logs(config, default=log),
-        access_logs=[],
+        error_logs=_logs.error_logs(config, default=log),
+        access_logs=_logs.access_logs(config, default=instance.build.access_log),
         settings=_settings.nginx_settings(config),
         route_settings=[_without_secrets(each) for each in settings],
         statuses=_statuses.config_statuses(config),

@@ -283,13 +283,13 @@ def _nowhere(destination: str) -> str:
     return "thrown away by the configuration" if destination in ("/dev/null", "off") else ""
 
 
-def _read(setting: ErrorLogSetting, *, reader: LogReader, window: Window, allowance: Allowance) -> ErrorLog:
+def _read(setting: ErrorLogSetting, *, reader: LogReader, allowance: Allowance) -> ErrorLog:
     path = setting["destination"]
     why = no_file(path)
     if why:
         return _closed(setting, why)
-    lines = ErrorLines(begin=window.begin)
-    taken = reader.read(path, limit=allowance.share(), consume=lines.add)
+    lines = ErrorLines(begin=reader.window.begin)
+    taken = reader.read(path, limit=allowance.share(), stamp=error_stamp, consume=lines.add)
     allowance.spend(taken.bytes_read)
     if not taken.files:
         return _closed(setting, "another name of a log that was read already")
@@ -302,12 +302,12 @@ def read_error_logs(settings: Iterable[ErrorLogSetting], *, window: Window, note
     """The newest part of each destination, once each, in the order of the settings."""
     first = {setting["destination"]: setting for setting in reversed(list(settings))}
     wanted = {path: setting for path, setting in first.items() if not _nowhere(path)}
-    reader = LogReader(window=window, stamp=error_stamp, notes=notes)
+    reader = LogReader(window=window, notes=notes)
     allowance = Allowance(limit=window.limit, logs=len(wanted))
     logs: dict[str, ErrorLog] = {}
     for path in smallest_first(wanted):
         try:
-            logs[path] = _read(wanted[path], reader=reader, window=window, allowance=allowance)
+            logs[path] = _read(wanted[path], reader=reader, allowance=allowance)
         except OSError as error:
             logs[path] = _closed(wanted[path], reason(error))
     found = [logs.get(path) or _closed(setting, _nowhere(path)) for path, setting in reversed(list(first.items()))]

@@ -52,6 +52,11 @@ class Window:
     def begin(self) -> str:
         return local_time(self.since)
 
+    @property
+    def quarter(self) -> Window:
+        """For logs that hold much more and tell less."""
+        return Window(since=self.since, limit=self.limit // 4)
+
 
 def local_time(seconds: float) -> str:
     """A time of the epoch as nginx prints it."""
@@ -160,20 +165,19 @@ def blocks(file: BinaryIO, *, left: int) -> Iterator[bytes]:
 class LogReader:
     """Reads the logs of one sort; no file twice, whatever its names."""
 
-    def __init__(self, *, window: Window, stamp: Stamp, notes: Notes) -> None:
+    def __init__(self, *, window: Window, notes: Notes) -> None:
         self.window = window
         self.notes = notes
-        self._stamp = stamp
         self._directories = _Directories()
         self._read: set[tuple[int, int]] = set()
 
-    def read(self, path: str, *, limit: int, consume: Callable[[bytes], None]) -> Taken:
+    def read(self, path: str, *, limit: int, stamp: Stamp, consume: Callable[[bytes], None]) -> Taken:
         """Hand over the newest `limit` bytes of the window, file by file from the newest; OSError for the log itself.
 
         Nothing is taken of a log that was read before under another name.
         """
         taken = Taken()
-        self._take(path, limit=limit, taken=taken, consume=consume)
+        self._take(path, limit=limit, taken=taken, stamp=stamp, consume=consume)
         if not taken.files:
             return taken
         for older in _newest_first(self._directories.rotated(path), since=self.window.since):
@@ -181,12 +185,12 @@ class LogReader:
             if left <= 0:
                 break
             try:
-                self._take(older, limit=left, taken=taken, consume=consume)
+                self._take(older, limit=left, taken=taken, stamp=stamp, consume=consume)
             except (OSError, EOFError, zlib.error) as error:
                 self.notes.miss(f"rotated log {older}", reason(error))
         return taken
 
-    def _take(self, path: str, *, limit: int, taken: Taken, consume: Callable[[bytes], None]) -> None:
+    def _take(self, path: str, *, limit: int, taken: Taken, stamp: Stamp, consume: Callable[[bytes], None]) -> None:
         with open(path, "rb") as file:  # noqa: PTH123
             status = os.fstat(file.fileno())
             identity = (status.st_dev, status.st_ino)
@@ -199,13 +203,13 @@ class LogReader:
             elif compressed and compressed["compressed"]:
                 raise OSError(None, f"only gzip is read here, not {compressed['compressed']}")
             else:
-                read = self._plain(file, size=status.st_size, limit=limit, consume=consume)
+                read = self._plain(file, size=status.st_size, limit=limit, stamp=stamp, consume=consume)
         taken.size = taken.size if taken.files else status.st_size
         taken.files.append(path)
         taken.bytes_read += read
 
-    def _plain(self, file: BinaryIO, *, size: int, limit: int, consume: Callable[[bytes], None]) -> int:
-        begin = seek_time(file, size=size, begin=self.window.begin, stamp=self._stamp)
+    def _plain(self, file: BinaryIO, *, size: int, limit: int, stamp: Stamp, consume: Callable[[bytes], None]) -> int:
+        begin = seek_time(file, size=size, begin=self.window.begin, stamp=stamp)
         start = _to_line(file, max(begin, size - limit))
         for block in blocks(file, left=size - start):
             consume(block)

@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, read_config
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import (
     endpoints,
-    error_logs,
     routes,
     upstreams,
     worker_user,
@@ -108,23 +107,7 @@ def test_an_endpoint_is_listed_once_per_protocol_with_every_place_that_names_it(
     assert found["tcp:app2:80", "http"]["addresses"] == []
 
 
-def test_error_logs(config: Config) -> None:
-    assert [(one["destination"], one["level"], one["line"]) for one in error_logs(config, default="stderr")] == [
-        (f"{config.prefix}/logs/main.log", "error", 2),
-        ("/var/log/http.log", "warn", 4),
-        ("syslog:server=unix:/dev/log", "error", 14),
-    ]
-
-
-def test_the_compiled_in_error_log_holds_where_the_main_level_has_none(tmp_path: Path) -> None:
-    (tmp_path / "nginx.conf").write_text("http { error_log x; }")
-    config = read_config("nginx.conf", prefix=str(tmp_path))
-    found = [(one["destination"], one["line"]) for one in error_logs(config, default="logs/error.log")]
-    assert found == [(f"{tmp_path}/logs/error.log", 0), (f"{tmp_path}/x", 1)]
-    assert worker_user(config) is None
-
-
 def test_all_of_it_is_plain_text(config: Config) -> None:
-    everything = [routes(config), upstreams(config), endpoints(config), error_logs(config, default="stderr")]
+    everything = [routes(config), upstreams(config), endpoints(config)]
     assert json.dumps(everything, ensure_ascii=False).encode("utf-8")
     assert worker_user(config) == "www"

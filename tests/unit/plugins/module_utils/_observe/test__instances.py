@@ -66,7 +66,13 @@ def test_options_in_a_process_title(words: str, expected: dict[str, str]) -> Non
     [
         pytest.param(
             DEBIAN_122,
-            Build(version="1.22.1", prefix="/usr/share/nginx", config="/etc/nginx/nginx.conf", error_log="stderr"),
+            Build(
+                version="1.22.1",
+                prefix="/usr/share/nginx",
+                config="/etc/nginx/nginx.conf",
+                error_log="stderr",
+                access_log="/var/log/nginx/access.log",
+            ),
             id="nginx 1.22 of Debian",
         ),
         pytest.param(

@@ -44,8 +44,8 @@ def written(path: Path, content: bytes, *, seconds_ago: float = 0.0) -> Path:
 
 def read(path: Path, *, notes: Notes, limit: int = MIB, since: float = NOW - 24 * HOUR) -> tuple[Taken, bytes]:
     got: list[bytes] = []
-    reader = LogReader(window=Window(since=since, limit=limit), stamp=error_stamp, notes=notes)
-    taken = reader.read(str(path), limit=limit, consume=got.append)
+    reader = LogReader(window=Window(since=since, limit=limit), notes=notes)
+    taken = reader.read(str(path), limit=limit, stamp=error_stamp, consume=got.append)
     return taken, b"".join(got)
 
 
@@ -173,9 +173,11 @@ def test_a_huge_log_takes_flat_memory(tmp_path: Path) -> None:
         file.seek(0, os.SEEK_END)
         file.write(line(60, "recent") * 1000)
     found: list[int] = []
-    reader = LogReader(window=Window(since=NOW - HOUR, limit=64 * MIB), stamp=error_stamp, notes=Notes())
+    reader = LogReader(window=Window(since=NOW - HOUR, limit=64 * MIB), notes=Notes())
     tracemalloc.start()
-    taken = reader.read(str(path), limit=64 * MIB, consume=lambda block: found.append(block.count(b"recent")))
+    taken = reader.read(
+        str(path), limit=64 * MIB, stamp=error_stamp, consume=lambda block: found.append(block.count(b"recent"))
+    )
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(found) == 1000
