@@ -16,6 +16,10 @@ from dataclasses import dataclass
 
 _DETAIL_LENGTH = 160  # characters
 
+# Signals of a stop, a restart or a reload that somebody asked for.
+_ASKED = r"(?:SIG)?(?:HUP|INT|QUIT|TERM)\b"
+_ASKED_NUMBERS = r"(?:1|2|3|15)\b"
+
 #: The first match wins: what names its cause comes before what only says that something failed.
 _PATTERNS = (
     ("nginx_emerg", r"\[emerg\] (?:\d+#\d+: )?(?P<detail>.*)"),
@@ -27,14 +31,15 @@ _PATTERNS = (
     ),
     (
         "gunicorn_worker_signal",
-        r"Worker \(pid: ?\d+\) was sent (?P<name>SIG\w+)"
-        r"|Worker with pid \d+ was terminated due to signal (?P<signal>\d+)",
+        rf"Worker \(pid: ?\d+\) was sent (?!{_ASKED})(?P<name>SIG\w+)"
+        rf"|Worker with pid \d+ was terminated due to signal (?!{_ASKED_NUMBERS})(?P<signal>\d+)",
     ),
     ("gunicorn_boot_error", r"Reason: Worker failed to boot|Exception in worker process"),
     ("gunicorn_app_failed_to_load", r"Reason: App failed to load"),
     ("gunicorn_connection_in_use", r"Connection in use: (?P<detail>\(.*?\)|\S+)"),
     ("gunicorn_cannot_connect", r"Can't connect to (?P<detail>\(.*?\)|\S+)"),
     ("gunicorn_autorestart", r"Autorestarting worker after current request"),
+    ("gunicorn_reload", r"Handling signal: hup\b"),
     ("gunicorn_booting_worker", r"Booting worker with pid: \d+"),
     ("uvicorn_address_in_use", r"\[[Ee]rrno 98\] error while attempting to bind on address (?P<detail>\(.*?\)|\S+)"),
     ("uvicorn_import_error", r"Error loading ASGI app\. (?P<detail>.*)"),
@@ -61,7 +66,10 @@ _PATTERNS = (
         "phpfpm_max_children",
         r"\[pool (?P<name>[^\]]+)\] server reached (?:pm\.)?max_children setting \((?P<detail>\d+)\)",
     ),
-    ("phpfpm_child_signal", r"\[pool (?P<name>[^\]]+)\] child \d+ exited on signal (?P<signal>\d+)"),
+    (
+        "phpfpm_child_signal",  # the one that follows a time-out is SIGTERM
+        rf"\[pool (?P<name>[^\]]+)\] child \d+ exited on signal (?!{_ASKED_NUMBERS})(?P<signal>\d+)",
+    ),
     ("phpfpm_already_listening", r"another FPM instance seems to already listen on (?P<detail>\S+)"),
     ("puma_worker_timeout", r"! Terminating timed out worker"),
     ("puma_bound", r"There is already a server bound to: (?P<detail>\S+)"),
