@@ -62,8 +62,8 @@ def starts(count: int) -> dict[str, Any]:
 
 
 KERNEL = journal(said("conntrack_table_full"), unit="kernel")
-AGAIN = {"journals": [journal(said("systemd_scheduled_restart", count=4))]}
-KILLED = {"journals": [journal(said("systemd_oom_kill", count=1))]}
+AGAIN: dict[str, Any] = {"journals": [journal(said("systemd_scheduled_restart", count=4))]}
+KILLED: dict[str, Any] = {"journals": [journal(said("systemd_oom_kill", count=1))]}
 NO_IPV6 = network(sysctls={"net.ipv6.conf.all.disable_ipv6": "1"})
 BACKEND = "tcp:backend:8000"
 

@@ -50,7 +50,7 @@ PHP = "unix:/run/php/php8.2-fpm.sock"
 def group(*parameters: str, **changes: Any) -> Any:
     """An upstream of two servers; the parameters are those of the second."""
     block = upstream("shop", TCP, SECOND, parameters={SECOND: list(parameters)})
-    return [nginx(route(TCP, SECOND, upstream="shop"), upstreams=[{**block, **changes}])]
+    return [nginx(route(TCP, SECOND, upstream="shop"), upstreams=[{**block, **changes}])]  # type: ignore[typeddict-item]
 
 
 def pair(**changes: Any) -> HostRecord:

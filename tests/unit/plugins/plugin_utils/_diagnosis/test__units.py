@@ -57,9 +57,9 @@ def down(
     return site(**{**parts, **(record or {})})
 
 
-LOOP = {"active_state": "activating", "sub_state": "auto-restart", "restarts": 7}
-GIVEN_UP = {"restarts": 5, "restart": "always"}
-STOPPED = {"active_state": "inactive", "result": "success", "exit_code": 0}
+LOOP: dict[str, Any] = {"active_state": "activating", "sub_state": "auto-restart", "restarts": 7}
+GIVEN_UP: dict[str, Any] = {"restarts": 5, "restart": "always"}
+STOPPED: dict[str, Any] = {"active_state": "inactive", "result": "success", "exit_code": 0}
 
 CAUSES: dict[str, tuple[dict[str, Any], list[Any], str, bool]] = {
     # -- state of the unit; its journal; the cause; whether starting it is the right thing

@@ -192,7 +192,7 @@ def test_what_became_of_the_file(record: HostRecord, cause: str, automatic: bool
     assert (finding.fix.automatic if finding.fix else None) == automatic
 
 
-BLOCKED = {"active_state": "failed", "result": "exit-code", "exit_code": 1}
+BLOCKED: dict[str, Any] = {"active_state": "failed", "result": "exit-code", "exit_code": 1}
 
 
 def test_a_stale_file_that_keeps_its_owner_from_binding_has_to_go_first() -> None:
@@ -240,6 +240,11 @@ DIRECTORIES = {
     "a part of it is made": (without_directory({}, made="shop", missing="/run/shop"), "runtime_dir_gone", True),
     "stopped in order, it went with the app": (
         without_directory({"active_state": "inactive"}, made="shop"),
+        "app_not_running",
+        True,
+    ),
+    "stopped in order, and nothing is known to make it": (
+        without_directory({"active_state": "inactive"}),
         "app_not_running",
         True,
     ),
