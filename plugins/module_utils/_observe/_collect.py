@@ -27,6 +27,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._endpoints import look, merged, resolve
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import read_host
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._access_log import read_access_logs
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._app_log import app_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import read_journals
@@ -173,7 +174,9 @@ def observe(options: ObserveOptions) -> Observation:
         probes=looked.probes,
         error_logs=read_error_logs(_error_log_settings(nginxes), window=window, notes=notes),
         access_logs=read_access_logs(_access_log_settings(nginxes), window=window.quarter, notes=notes),
-        journals=read_journals(_journal_units(nginxes, apps, units=units), since=window.since, notes=notes),
+        journals=read_journals(
+            _journal_units(nginxes, apps, units=units), logs=app_logs(apps), since=window.since, notes=notes
+        ),
         network=read_network(
             [*endpoints, *unrouted],
             own=host["addresses"],

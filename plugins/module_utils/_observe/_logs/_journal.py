@@ -12,20 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, JournalEvent, Unit
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._app_log import read_app_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import local_time
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import Tallies, newest_minutes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import (
-    ANY,
-    RAISED,
-    TRACEBACK,
-    Told,
-    raised,
-    told,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import ANY
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_lines import SAMPLE, Entry, Lines
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, Ran, run
 
@@ -36,62 +29,7 @@ _LINES = 10_000
 _TAIL = 10
 _TAILS = 8  # units whose last words are asked for
 _TAIL_SECONDS = 1.0
-_SAMPLE = 400  # characters
 _FIELDS = "MESSAGE,UNIT,OBJECT_SYSTEMD_UNIT,_SYSTEMD_UNIT,_TRANSPORT,_PID"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal."""
-
-    time: str
-    unit: str
-    pid: str
-    message: str
-
-
-@dataclass
-class Lines:
-    """Folds the lines of one unit, the oldest first."""
-
-    since: str | None = None
-    count: int = 0
-    tallies: Tallies[str] = field(default_factory=Tallies)
-    _tracebacks: set[str] = field(default_factory=set)  # processes within one
-
-    def add(self, entry: Entry) -> None:
-        self.since = self.since or entry.time
-        self.count += 1
-        about = self._told(entry)
-        if about is None:
-            return
-        tally = self.tallies.of(about.signature, sample=lambda: redact_message(entry.message)[:_SAMPLE])
-        if tally is not None:
-            tally.add(entry.time, entry.time, detail=about.detail)
-
-    def _told(self, entry: Entry) -> Told | None:
-        """A traceback is many lines; what was raised is the last of them."""
-        if entry.message == TRACEBACK:
-            self._tracebacks.add(entry.pid)
-            return None
-        if entry.pid in self._tracebacks and RAISED.match(entry.message):
-            self._tracebacks.discard(entry.pid)
-            return raised(entry.message)
-        return told(entry.message)
-
-    def events(self) -> list[JournalEvent]:
-        return [
-            JournalEvent(
-                signature=signature,
-                count=tally.count,
-                first=tally.first,
-                last=tally.last,
-                details={redact_message(detail): count for detail, count in tally.details.items()},
-                sample=tally.sample,
-                per_minute=newest_minutes(tally.per_minute, among=len(self.tallies.kinds)),
-            )
-            for signature, tally in self.tallies.kinds.items()
-        ]
 
 
 def entries(text: str) -> Iterator[Entry]:
@@ -155,20 +93,25 @@ def _unreadable(asked: Ran) -> str:
 
 
 def _troubled(unit: Unit) -> bool:
-    return unit["active_state"] == "failed" or unit["restarts"] > 0 or unit["result"] not in ("success", "")
+    return (
+        unit["active_state"] in ("failed", "activating")
+        or unit["restarts"] > 0
+        or unit["result"] not in ("success", "")
+    )
 
 
 def _tail(unit: str) -> list[str]:
     """A unit's own last words; systemd's about it are events."""
     asked = _journalctl(["--reverse", f"--lines={_TAIL}", f"_SYSTEMD_UNIT={unit}"], seconds=_TAIL_SECONDS)
-    return [redact_message(entry.message)[:_SAMPLE] for entry in entries(asked.stdout)][::-1]
+    return [redact_message(entry.message)[:SAMPLE] for entry in entries(asked.stdout)][::-1]
 
 
-def _journal(unit: str, lines: Lines, *, tail: list[str]) -> Journal:
+def _journal(unit: str, lines: Lines, *, why: str, tail: list[str]) -> Journal:
+    available = not why or lines.count > 0
     return Journal(
         unit=unit,
-        available=True,
-        why="",
+        available=available,
+        why="" if available else why,
         since=lines.since,
         lines=lines.count,
         events=lines.events(),
@@ -176,27 +119,33 @@ def _journal(unit: str, lines: Lines, *, tail: list[str]) -> Journal:
     )
 
 
-def read_journals(units: Iterable[Unit], *, since: float, notes: Notes) -> list[Journal]:
-    """The journals of these units and of the kernel, from `since` (seconds of the epoch) on.
-
-    Without systemd there are no units, and perhaps a journal of the kernel.
-    """
-    by_name = {unit["name"]: unit for unit in units}
-    asked = _ask(list(by_name), since=since)
+def _read(units: list[str], *, since: float, notes: Notes) -> tuple[list[Entry], str]:
+    """The lines of the journal, the oldest first, and why there are none or not all."""
+    asked = _ask(units, since=since)
     why = _unreadable(asked)
-    found = list(entries(asked.stdout or asked.cut))
     if why:
         notes.miss("journals", why)
-    if why and not found:
-        return [
-            Journal(unit=name, available=False, why=why, since=None, lines=0, events=[], tail=[])
-            for name in (*by_name, KERNEL)
-        ]
+    found = list(entries(asked.stdout or asked.cut))[::-1]
     if len(found) >= _LINES:
-        notes.miss(f"journal lines before {found[-1].time}", f"more than {_LINES} lines")
+        notes.miss(f"journal lines before {found[0].time}", f"more than {_LINES} lines")
+    return found, "" if found else why
+
+
+def read_journals(
+    units: Iterable[Unit], *, logs: Iterable[tuple[str, str]], since: float, notes: Notes
+) -> list[Journal]:
+    """The journals of these units and of the kernel, from `since` (seconds of the epoch) on.
+
+    `logs` are (unit, path): what a unit logs to a file by itself counts as its journal. Nothing is read where there is
+    no unit at all: without systemd, or on a host of something else.
+    """
+    by_name = {unit["name"]: unit for unit in units}
+    if not by_name:
+        return []
+    found, why = _read(list(by_name), since=since, notes=notes)
     lines: dict[str, Lines] = {name: Lines() for name in (*by_name, KERNEL)}
-    for entry in reversed(found):
+    for entry in (*found, *read_app_logs(logs, since=since, notes=notes)):
         if entry.unit in lines:
             lines[entry.unit].add(entry)
-    troubled = [name for name, unit in by_name.items() if _troubled(unit)][:_TAILS]
-    return [_journal(name, each, tail=_tail(name) if name in troubled else []) for name, each in lines.items()]
+    troubled = [name for name, unit in by_name.items() if _troubled(unit)][:_TAILS] if not why else []
+    return [_journal(name, each, why=why, tail=_tail(name) if name in troubled else []) for name, each in lines.items()]

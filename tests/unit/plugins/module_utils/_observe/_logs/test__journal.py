@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def answer(*lines: str, status: int | None = 0, stderr: str = "", why: str = "",
 
 def read(monkeypatch: pytest.MonkeyPatch, fake: Fake, *units: Unit, notes: Notes) -> dict[str, Journal]:
     monkeypatch.setattr(_journal, "run", fake)
-    return {each["unit"]: each for each in _journal.read_journals(units, since=NOW - 86400, notes=notes)}
+    return {each["unit"]: each for each in _journal.read_journals(units, logs=(), since=NOW - 86400, notes=notes)}
 
 
 def test_lines_go_to_the_units_that_they_are_about(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +132,7 @@ def test_one_call_for_a_host_without_trouble(monkeypatch: pytest.MonkeyPatch) ->
     ("properties", "asked"),
     [
         ({"ActiveState": "failed"}, True),
+        ({"ActiveState": "activating"}, True),
         ({"NRestarts": "3"}, True),
         ({"Result": "oom-kill"}, True),
         ({}, False),
@@ -197,3 +199,30 @@ def test_what_a_hung_journalctl_had_printed_counts(monkeypatch: pytest.MonkeyPat
 def test_a_command_that_takes_too_long_leaves_what_it_printed() -> None:
     ran = run(["sh", "-c", "echo one; sleep 60"], seconds=0.5)
     assert (ran.status, ran.stdout, ran.cut) == (None, "", "one\n")
+
+
+def test_nothing_is_asked_where_there_is_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, notes = Fake(answer()), Notes()
+    assert read(monkeypatch, fake, notes=notes) == {}
+    assert (fake.asked, notes.entries) == ([], [])
+
+
+def test_a_log_of_its_own_counts_as_the_journal_of_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "fpm.log"
+    log.write_text(
+        time.strftime("[%d-%b-%Y %H:%M:%S] ", time.localtime(NOW - 60))
+        + "WARNING: [pool www] server reached pm.max_children setting (5), consider raising it\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(_journal, "run", Fake(answer(status=None, why="journalctl: No such file or directory")))
+    found = _journal.read_journals(
+        [unit("fpm.service"), unit("shop.service")],
+        logs=[("fpm.service", str(log))],
+        since=NOW - 86400,
+        notes=Notes(),
+    )
+    assert [(one["unit"], one["available"], [event["signature"] for event in one["events"]]) for one in found] == [
+        ("fpm.service", True, ["phpfpm_max_children"]),
+        ("shop.service", False, []),
+        ("kernel", False, []),
+    ]
