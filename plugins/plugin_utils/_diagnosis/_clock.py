@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 
@@ -29,3 +30,10 @@ def seconds_between(earlier: str, later: str) -> float | None:
 def seconds_ago(observation: Observation, text: str) -> float | None:
     """How long before the host was looked at; None when that is not known."""
     return seconds_between(text, observation["host"]["local_time"])
+
+
+def are_together(per_minute: Iterable[str], others: Iterable[str]) -> bool:
+    """Tell whether some of the one happened within a minute of some of the other, by one host's clock."""
+    found = [when for minute in per_minute if (when := moment(f"{minute}:00"))]
+    around = {when + timedelta(minutes=step) for when in found for step in (-1, 0, 1)}
+    return any(moment(f"{minute}:00") in around for minute in others)

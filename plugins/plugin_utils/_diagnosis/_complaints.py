@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Sequence
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLogEvent
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    EndpointKey,
+    ErrorLogEvent,
+    Observation,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
@@ -63,14 +67,13 @@ def event_evidence(host: str, path: str, event: ErrorLogEvent) -> Evidence:
 def complaints(fleet: Fleet, explanations: Iterable[Explanation], signatures: Sequence[str]) -> Iterator[Complaint]:
     """Recent lines of these kinds about endpoints that no explanation touches."""
     touched = {end for each in explanations for end in each.ends}
+    events = {host: list(recent_events(fleet, host, signatures)) for host in fleet.observations}
     grouped: dict[tuple[str, str], list[Use]] = {}
     for use in fleet.uses:
-        if use.end not in touched:
+        if events[use.host] and use.end not in touched:
             grouped.setdefault(use.end, []).append(use)
     for (host, _key), uses in sorted(grouped.items()):
-        found = tuple(
-            (path, event) for path, event in recent_events(fleet, host, signatures) if _is_about(event, uses[0])
-        )
+        found = tuple((path, event) for path, event in events[host] if is_about(event["endpoint"], uses[0]))
         if found:
             places = fleet.places(uses[0])
             yield Complaint(tuple(uses), places[0] if len(places) == 1 else None, found)
@@ -80,9 +83,13 @@ def recent_events(fleet: Fleet, host: str, signatures: Sequence[str]) -> Iterato
     observation = fleet.observations[host]
     for log in observation["error_logs"]:
         for event in log["events"]:
-            age = seconds_ago(observation, event["last"])
-            if event["signature"] in signatures and age is not None and age <= RECENT:
+            if event["signature"] in signatures and _is_recent(observation, event):
                 yield log["path"], event
+
+
+def _is_recent(observation: Observation, event: ErrorLogEvent) -> bool:
+    age = seconds_ago(observation, event["last"])
+    return age is not None and age <= RECENT
 
 
 def healed_by_start(fleet: Fleet, complaint: Complaint, unit: str | None) -> bool:
@@ -92,9 +99,6 @@ def healed_by_start(fleet: Fleet, complaint: Complaint, unit: str | None) -> boo
     return after is not None and after >= 0
 
 
-def _is_about(event: ErrorLogEvent, use: Use) -> bool:
-    """nginx logs the address that it chose; the endpoint may be a name."""
-    key = event["endpoint"]
-    if key is None:
-        return False
-    return key == use.endpoint["key"] or use.place_here.is_served_by(key)
+def is_about(key: EndpointKey | None, use: Use) -> bool:
+    """Tell whether a log means that endpoint: it holds the address that nginx chose, the endpoint may be a name."""
+    return key is not None and (key == use.endpoint["key"] or use.place_here.is_served_by(key))

@@ -17,6 +17,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import RECENT, is_about
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
@@ -26,9 +27,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     Fix,
     Severity,
 )
-
-#: What is older, with nothing of its kind since, is over.
-RECENT = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +62,13 @@ class Behind:
 
 
 def symptoms(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Symptom]:
-    """Recent lines about endpoints that no finding explains yet."""
-    told = {(failure.host, failure.endpoint["key"]) for each in explanations for failure in each.failures}
+    """Recent lines about endpoints that answer, and that were not started anew since."""
+    dead = {use.end for each in explanations for failure in each.failures for use in failure.uses}
     return [
         Symptom(host=host, log=path, event=event, uses=uses)
         for host, path, event in events(fleet)
-        if event["endpoint"] and (host, event["endpoint"]) not in told
         for uses in [_uses(fleet, host, event)]
-        if uses and not _restarted_since(fleet, uses, event)
+        if uses and uses[0].end not in dead and not _restarted_since(fleet, uses, event)
     ]
 
 
@@ -154,8 +151,8 @@ def _uses(fleet: Fleet, host: str, event: ErrorLogEvent) -> tuple[Use, ...]:
         use
         for use in fleet.uses
         if use.host == host
-        and use.endpoint["key"] == event["endpoint"]
         and scheme in ("", use.endpoint["protocol"], {"uwsgi": "suwsgi"}.get(use.endpoint["protocol"], ""))
+        and is_about(event["endpoint"], use)
     )
 
 

@@ -117,7 +117,7 @@ def test_a_connection_that_ends_without_any_word_is_no_finding() -> None:
 
 
 def test_the_finding_is_where_the_app_is() -> None:
-    far = {**log_event("tcp:app1:8000", signature="closed_before_header"), "upstream": "http://app1:8000"}
+    far = {**log_event("tcp:10.0.0.2:8000", signature="closed_before_header"), "upstream": "http://10.0.0.2:8000"}
     web = front("answered", log=[far])
     assert causes(web, back(journals=[journal(said("gunicorn_worker_timeout"))])) == [
         ("gunicorn_worker_timeout", "app1", "intermittent")
