@@ -15,7 +15,8 @@ description:
   - Gathers, in one round trip, all that is needed to tell why nginx answers 502 Bad Gateway - every nginx with its
     version, routes, upstreams and C(nginx -t), listening sockets with their processes and units, systemd units of nginx
     and of app servers, where app servers bind by their settings, a probe of every endpoint made as nginx's worker makes
-    it, and the newest part of nginx's error logs, classified.
+    it, and the newest part of nginx's error and access logs and of the journals of nginx and of app servers,
+    classified.
   - Changes nothing, and does not fail because something on the host is broken. What could not be seen is listed in
     C(missed) of RV(observation), with the reason.
   - Secrets in URLs, headers, arguments and environment variables, and query strings in log lines, are removed before
@@ -28,8 +29,10 @@ extends_documentation_fragment:
   - sre.bad_gateway._attributes
   - sre.bad_gateway._attributes.no_diff
   - sre.bad_gateway._crossplane
+  - sre.bad_gateway._log_window
 notes:
   - Without root the module sees less (other users' sockets and logs), probes as the user that runs it, and says so.
+  - Of access logs a quarter of O(log_bytes) is read, and journals are read as far back as O(log_since) says.
   - As every C(nginx -t) run by root does, the test creates log files that the configuration names and that are missing.
 options:
   nginx_config:
@@ -147,6 +150,14 @@ observation:
     capacity:
       description: CPUs, memory, room on file systems, log rotation, security modules and what they refused.
       type: dict
+    access_logs:
+      description: nginx's access logs - how many requests there were, and those that failed or were tried twice.
+      type: list
+      elements: dict
+    journals:
+      description: What the journals of nginx, of app servers and of the kernel say of workers, boots and kills.
+      type: list
+      elements: dict
     missed:
       description: What could not be seen, and why.
       type: list
@@ -161,6 +172,11 @@ record:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect import ObserveOptions, observe
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import (
+    LOG_OPTIONS,
+    LogOptionError,
+    log_window,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
 
 
@@ -170,6 +186,7 @@ def main() -> None:
         argument_spec={
             "nginx_config": {"type": "path"},
             "probe": {"type": "str", "choices": ["none", "connect", "request"], "default": "request"},
+            **LOG_OPTIONS,
             "run_dir": {"type": "path"},  # read by the action plugin
             "_crossplane": {"type": "str", "no_log": True},
         },
@@ -177,9 +194,10 @@ def main() -> None:
     )
     try:
         unpack_crossplane(module.params["_crossplane"], module.tmpdir)
-    except PayloadError as error:
+        logs = log_window(module.params)
+    except (PayloadError, LogOptionError) as error:
         module.fail_json(msg=str(error))
-    options = ObserveOptions(nginx_config=module.params["nginx_config"], probe=module.params["probe"])
+    options = ObserveOptions(nginx_config=module.params["nginx_config"], probe=module.params["probe"], logs=logs)
     module.exit_json(changed=False, observation=observe(options))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     SCHEMA_VERSION,
@@ -31,6 +31,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._ap
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import read_journals
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import default_window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network import listen_overflows, read_network
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
     Nginx,
@@ -57,8 +58,7 @@ class ObserveOptions:
     nginx_config: str | None = None
     probe: str = "request"  # none | connect | request
     seconds: float = 5.0  # for all look-ups of names and all probes together
-    log_since: float = 24 * 3600.0  # seconds back
-    log_bytes: int = 64 << 20  # of each error log, the newest; of access logs a quarter
+    logs: Window = field(default_factory=default_window)
 
 
 def _protocol(app: AppServer, key: EndpointKey) -> str:
@@ -145,7 +145,6 @@ def observe(options: ObserveOptions) -> Observation:
     """Look at this host. Nothing that is broken on it is an error here; what could not be seen is in `missed`."""
     started = time.monotonic()
     notes = Notes()
-    window = Window(since=time.time() - options.log_since, limit=options.log_bytes)
     observed_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     overflows = listen_overflows(notes=notes)
     around = look_around(notes=notes)
@@ -172,10 +171,10 @@ def observe(options: ObserveOptions) -> Observation:
         units=[facts.unit for facts in units.facts],
         app_servers=apps,
         probes=looked.probes,
-        error_logs=read_error_logs(_error_log_settings(nginxes), window=window, notes=notes),
-        access_logs=read_access_logs(_access_log_settings(nginxes), window=window.quarter, notes=notes),
+        error_logs=read_error_logs(_error_log_settings(nginxes), window=options.logs, notes=notes),
+        access_logs=read_access_logs(_access_log_settings(nginxes), window=options.logs.quarter, notes=notes),
         journals=read_journals(
-            _journal_units(nginxes, apps, units=units), logs=app_logs(apps), since=window.since, notes=notes
+            _journal_units(nginxes, apps, units=units), logs=app_logs(apps), since=options.logs.since, notes=notes
         ),
         network=read_network(
             [*endpoints, *unrouted],

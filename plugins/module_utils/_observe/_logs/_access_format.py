@@ -115,8 +115,10 @@ def _search(before: str, pattern: str) -> re.Pattern[bytes]:
 
 
 def _line(parts: list[tuple[str, str]], clock: str) -> str:
+    """Up to the last variable that is wanted."""
     pattern, seen = "", set()
-    for index, (before, name) in enumerate(parts):
+    wanted = max(index for index, (_before, name) in enumerate(parts) if name in _WANTED or name == clock)
+    for index, (before, name) in enumerate(parts[: wanted + 1]):
         pattern += re.escape(before)
         following = parts[index + 1][0] if index + 1 < len(parts) else None
         if name == clock and clock not in seen:
