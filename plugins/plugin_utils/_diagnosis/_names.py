@@ -37,8 +37,11 @@ def stale_dns_address(fleet: Fleet, explanations: Sequence[Explanation]) -> list
             for path, event in recent_events(fleet, host, _SIGNATURES)
             if not any(use.place_here.is_served_by(event["endpoint"] or "") for use in own)
         ]
-        for key in dict.fromkeys(use.endpoint["key"] for use in own if use.end not in touched):
-            uses = [use for use in own if use.endpoint["key"] == key]
+        suspects: dict[str, list[Use]] = {}
+        for use in own if events else ():
+            if use.end not in touched:
+                suspects.setdefault(use.endpoint["key"], []).append(use)
+        for uses in suspects.values():
             about = [(path, event) for path, event in events if any(_may_have_been(use, event) for use in uses)]
             if about and not _restarted_since(fleet, uses[0], about[-1][1]):
                 found.append(_stale(fleet, uses, about))
