@@ -53,7 +53,7 @@ def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
     _say(f"{sum(map(len, batches))} entries in {len(batches)} batches")
     with ThreadPoolExecutor(max_workers=BATCHES_AT_ONCE) as pool:
         pending = [
-            pool.submit(_run_batch, batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
+            pool.submit(_try_batch, batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
             for number, batch in enumerate(batches, 1)
         ]
         try:
@@ -101,6 +101,15 @@ def spec_of(fault: Fault, name: str, described: Host) -> HostSpec:
         enabled=described.enabled,
         memory=described.memory,
     )
+
+
+def _try_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> list[Verdict]:
+    """Run a batch. One that does not come up says nothing about the others."""
+    try:
+        return _run_batch(batch, fleet=fleet, output=output)
+    except (LabError, HarnessError, subprocess.TimeoutExpired) as error:
+        _say(f"{fleet}: failed")
+        return [judge(fault, [], troubles=[f"its batch failed: {error}"[:500]]) for fault in batch]
 
 
 def _run_batch(batch: Sequence[Fault], *, fleet: str, output: Path) -> list[Verdict]:

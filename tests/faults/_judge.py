@@ -23,13 +23,14 @@ class Verdict:
     fault: Fault
     named: bool  # all of `first`, before everything else
     got: str  # the cause that came first; "" when none did
-    complaints: tuple[str, ...]  # everything that is wrong, findings that must not be included
+    troubles: tuple[str, ...]  # what went wrong before the diagnosis: then it proves nothing
+    complaints: tuple[str, ...]  # what is wrong with the diagnosis
     false_findings: int
     seconds: float
 
     @property
     def passed(self) -> bool:
-        return (self.named and not self.complaints) != self.fault.must_fail
+        return not self.troubles and (self.named and not self.complaints) != self.fault.must_fail
 
 
 def judge(
@@ -47,7 +48,8 @@ def judge(
         fault=fault,
         named=not unnamed and not (false and not fault.first),
         got=findings[0]["cause"] if findings and (fault.first or false) else "",
-        complaints=(*troubles, *missed, *(f"must not be said: {_line(finding)}" for finding in false)),
+        troubles=tuple(troubles),
+        complaints=(*missed, *(f"must not be said: {_line(finding)}" for finding in false)),
         false_findings=len(false),
         seconds=seconds,
     )

@@ -46,7 +46,7 @@ def _rows(verdict: Verdict) -> list[str]:
     first = _row(
         fault.id, expected, answer if verdict.passed or not verdict.named else "yes, but", f"{verdict.seconds:.1f}"
     )
-    return [first, *(f"    {each}" for each in verdict.complaints if not verdict.passed)]
+    return [first, *(f"    {each}" for each in (*verdict.troubles, *verdict.complaints) if not verdict.passed)]
 
 
 def _row(*cells: str) -> str:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from . import _across, _healed, _healthy, _inside, _neighbours, _proofs, _response, _tcp, _tls, _unix, _written
+from . import _across, _healed, _healthy, _inside, _neighbours, _proofs, _response, _risks, _tcp, _tls, _unix, _written
 
 FAULTS = (
     *_tcp.FAULTS,
@@ -15,6 +15,7 @@ FAULTS = (
     *_response.FAULTS,
     *_inside.FAULTS,
     *_across.FAULTS,
+    *_risks.FAULTS,
     *_healed.FAULTS,
     *_neighbours.FAULTS,
     *_healthy.FAULTS,

@@ -80,6 +80,13 @@ def test_what_went_wrong_before_the_diagnosis_is_a_failure() -> None:
     assert not verdict.passed
 
 
+def test_an_entry_that_must_fail_does_not_do_so_by_an_accident() -> None:
+    fault = replace(STOPPED, must_fail=True)
+
+    assert judge(fault, []).passed
+    assert not judge(fault, [], troubles=["its batch failed"]).passed
+
+
 @pytest.mark.parametrize(
     ("fault", "findings", "passed"),
     [

@@ -13,9 +13,9 @@ from faults._model import Fault, Named
 from faults._table import summary, table
 
 FAULT = Fault("stopped", "the app is stopped", first=(Named("app_not_running"),))
-NAMED = Verdict(FAULT, named=True, got="app_not_running", complaints=(), false_findings=0, seconds=1.25)
+NAMED = Verdict(FAULT, named=True, got="app_not_running", troubles=(), complaints=(), false_findings=0, seconds=1.25)
 MISSED = replace(NAMED, named=False, got="worker_crash", complaints=("not named first",), false_findings=1)
-HEALTHY = Verdict(Fault("well", "well"), named=True, got="", complaints=(), false_findings=0, seconds=0)
+HEALTHY = Verdict(Fault("well", "well"), named=True, got="", troubles=(), complaints=(), false_findings=0, seconds=0)
 ALARM = replace(HEALTHY, named=False, got="worker_crash", complaints=("must not be said",), false_findings=1)
 PROOF = replace(MISSED, fault=replace(FAULT, id="proof", must_fail=True))
 
