@@ -15,13 +15,17 @@ description:
   - Starts a unit that does not run, clearing its start counter first; restarts it, once, when it runs but does not
     listen on every one of O(endpoints) (a unix socket whose file was deleted counts as not listening); then waits
     until it is active and listens, and is still so a moment later.
-  - A unit that runs and listens is left alone. Enabling the unit is the business of M(ansible.builtin.systemd_service).
-  - When the unit does not come up the module fails and shows its last journal lines.
+  - A unit that runs and listens is left alone.
+  - What is kept of how a unit ended is returned in RV(was), because clearing the start counter makes systemd forget it.
+  - When the unit does not come up the module fails, shows its last journal lines, and leaves units as they were - a
+    unit that did not run is stopped again, one that had to stop for it is started, and enabling is taken back.
+  - M(sre.bad_gateway.rollback) does the same later, for all units that a run touched.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
 extends_documentation_fragment:
   - sre.bad_gateway._attributes
   - sre.bad_gateway._attributes.no_diff
+  - sre.bad_gateway._run_id
 requirements:
   - systemd on the managed host
   - root on the managed host
@@ -38,19 +42,26 @@ options:
     type: list
     elements: str
     default: []
+  enabled:
+    description:
+      - Whether it starts at boot. By default that stays as it is.
+      - Units that cannot be enabled, having no C([Install]) section or coming from a generator, stay as they are.
+    type: bool
   timeout:
     description: How long to wait for it, in seconds.
     type: float
     default: 30
 seealso:
   - module: sre.bad_gateway.service_override
+  - module: sre.bad_gateway.rollback
   - module: ansible.builtin.systemd_service
 """
 
 EXAMPLES = r"""
-- name: The shop answers on its port
+- name: The shop answers on its port, also after a reboot
   sre.bad_gateway.service_listening:
     unit: shop.service
+    enabled: true
     endpoints:
       - tcp:127.0.0.1:8000
 
@@ -73,24 +84,62 @@ action:
   returned: success
   choices: [none, start, restart]
   sample: restart
+enabling:
+  description: What was done about its start at boot, or would be done in check mode.
+  type: str
+  returned: success
+  choices: [none, enable, disable]
+  sample: none
 changes:
   description: What was changed on the host, or would be in check mode, for reports.
   type: list
   elements: str
   returned: success
-  sample: ["blog.service: restart"]
+  sample: ["blog.service: enable", "blog.service: restart"]
 missing:
   description: In check mode, endpoints where it does not listen yet.
   type: list
   elements: str
   returned: success
   sample: ["unix:/run/blog/blog.sock"]
+recovered:
+  description: Changes that were killed in the middle and were taken back before this one, or would be in check mode.
+  type: list
+  elements: str
+  returned: success
+  sample: []
+was:
+  description: How the unit had ended before it was started. Empty when it was not started.
+  type: dict
+  returned: success
+  contains:
+    state:
+      description: The unit's state.
+      type: str
+      sample: failed
+    result:
+      description: What systemd says about its end.
+      type: str
+      sample: exit-code
+    exit_status:
+      description: Exit status of its main process, or the number of the signal that ended it.
+      type: int
+      sample: 3
+    restarts:
+      description: How often systemd had restarted it by itself.
+      type: int
+      sample: 5
+    journal:
+      description: Its last journal lines, secrets hidden.
+      type: list
+      elements: str
+      sample: ["2026-03-01T10:15:02+0000 web1 gunicorn[711]: ModuleNotFoundError: No module named 'shop'"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._listening import ensure
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_runs import Wanted, ensure
 
 
 def main() -> None:
@@ -99,25 +148,25 @@ def main() -> None:
         argument_spec={
             "unit": {"type": "str", "required": True},
             "endpoints": {"type": "list", "elements": "str", "default": []},
+            "enabled": {"type": "bool"},
             "timeout": {"type": "float", "default": 30},
+            "run_id": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
-    parameters = module.params
+    wanted = Wanted(**{name: module.params[name] for name in ("unit", "endpoints", "enabled", "timeout")})
     try:
-        outcome = ensure(
-            unit=parameters["unit"],
-            endpoints=parameters["endpoints"],
-            timeout=parameters["timeout"],
-            check_mode=module.check_mode,
-        )
+        outcome = ensure(wanted, check_mode=module.check_mode, run_id=module.params["run_id"])
     except ChangeError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=outcome.changed,
-        changes=[f"{parameters['unit']}: {outcome.action}"] if outcome.changed else [],
+        changed=bool(outcome.changes),
+        changes=outcome.changes,
         action=outcome.action,
-        missing=outcome.missing,
+        enabling=outcome.enabling,
+        missing=list(outcome.missing),
+        recovered=list(outcome.recovered),
+        was=dict(outcome.was),
     )
 
 

@@ -18,7 +18,11 @@ description:
     does not load with it all the same, what was there before is put back.
   - Dependencies that a unit has already (C(After=), C(Requires=), C(Wants=)) can be added to by a drop-in, not taken
     away. Other list settings are reset with an empty first value, for example C(["", "/usr/bin/app"]).
-  - The unit is not restarted. Most settings take effect at its next start; C(Restart=) and dependencies at once.
+  - C(ExecStart=) takes the place of the unit's own command, unless the unit's type is C(oneshot), without the empty
+    first value.
+  - Most settings take effect at the unit's next start, C(Restart=) and dependencies at once. O(activate) says whether
+    that start is now. When the unit does not come back, or does not listen on every one of O(listens), what was there
+    before is put back and the unit runs, or not, as it did; the error holds its last journal lines.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
 extends_documentation_fragment:
@@ -45,6 +49,28 @@ options:
         C(no)) or, for settings that may be given several times, a list of these.
       - Required when O(state=present).
     type: dict
+  optional:
+    description: Do nothing, instead of failing, where the host has no such unit.
+    type: bool
+    default: false
+  activate:
+    description:
+      - What lets the unit take the drop-in up, when that changed. V(restart) also starts a unit that does not run.
+      - V(none) - nothing, beyond systemd's reading it.
+    type: str
+    choices: [none, reload, restart]
+    default: none
+  listens:
+    description:
+      - Where the unit has to listen after O(activate), as C(tcp:HOST:PORT) or C(unix:/PATH). None - that it is active
+        is enough.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: How long to wait for that, in seconds.
+    type: float
+    default: 30
   state:
     description: Whether the drop-in exists.
     type: str
@@ -65,6 +91,16 @@ EXAMPLES = r"""
       Service:
         Restart: always
         RestartSec: 2s
+
+- name: Run the app with more workers, or as before where that does not work
+  sre.bad_gateway.service_override:
+    unit: shop.service
+    name: workers
+    sections:
+      Service:
+        ExecStart: /usr/bin/gunicorn --bind 127.0.0.1:8000 --workers 5 shop.wsgi
+    activate: restart
+    listens: ["tcp:127.0.0.1:8000"]
 
 - name: Start nginx after the app, without tying their restarts together
   sre.bad_gateway.service_override:
@@ -94,6 +130,12 @@ path:
   type: str
   returned: success
   sample: /etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf
+action:
+  description: What was done to the unit, or would be in check mode.
+  type: str
+  returned: success
+  choices: [none, reload, restart]
+  sample: none
 reloaded:
   description: Whether systemd was told to read its units again.
   type: bool
@@ -104,12 +146,8 @@ reloaded:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import (
-    Override,
-    apply,
-    diff,
-    typed_sections,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import Override, typed_sections
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Activation, apply, diff
 
 
 def main() -> None:
@@ -119,16 +157,22 @@ def main() -> None:
             "unit": {"type": "str", "required": True},
             "name": {"type": "str", "default": "override"},
             "sections": {"type": "dict"},
+            "optional": {"type": "bool", "default": False},
+            "activate": {"type": "str", "choices": ["none", "reload", "restart"], "default": "none"},
+            "listens": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "float", "default": 30},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "run_id": {"type": "str", "default": ""},
         },
         required_if=[("state", "present", ["sections"])],
         supports_check_mode=True,
     )
+    given = module.params
+    how = Activation(action=given["activate"], endpoints=given["listens"], timeout=given["timeout"])
     try:
-        sections = typed_sections(module.params["sections"] if module.params["state"] == "present" else {})
-        override = Override(unit=module.params["unit"], name=module.params["name"], sections=sections)
-        outcome = apply(override, check_mode=module.check_mode, run_id=module.params["run_id"])
+        sections = typed_sections(given["sections"] if given["state"] == "present" else {})
+        override = Override(unit=given["unit"], name=given["name"], sections=sections, optional=given["optional"])
+        outcome = apply(override, how, check_mode=module.check_mode, run_id=given["run_id"])
     except ChangeError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -136,6 +180,7 @@ def main() -> None:
         changes=outcome.changes,
         recovered=list(outcome.recovered),
         path=outcome.path,
+        action=outcome.action,
         reloaded=outcome.reloaded,
         diff=diff(outcome),
     )

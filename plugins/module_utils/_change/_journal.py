@@ -4,7 +4,7 @@
 
 """The record of a transaction on disk: enough to take it back, whoever was killed at whatever moment.
 
-    STATE/transactions/<id>/journal.json     what changes: files with their sums and attributes, nginx and units
+    STATE/transactions/<id>/journal.json     what changes: files with sums and attributes, nginx, and how units were
                            /before/<n>       what file <n> held
                            /state.<state>    prepared, applied, committed or rolled_back; a rename changes it
 
@@ -21,7 +21,7 @@ import shutil
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import JournalError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import (
@@ -61,6 +61,15 @@ class UnitAction:
 
 
 @dataclass(frozen=True)
+class UnitState:
+    """How a unit was before a transaction that may start, stop, enable or disable it. None: that is not touched."""
+
+    unit: str
+    running: bool | None = None
+    links: Mapping[str, str] | None = None  # what enables it: symbolic links with their targets
+
+
+@dataclass(frozen=True)
 class Plan:
     """What one transaction changes, and who has to know."""
 
@@ -69,6 +78,7 @@ class Plan:
     edits: Sequence[Edit]
     nginx: Sequence[Nginx] = ()
     units: Sequence[UnitAction] = ()
+    states: Sequence[UnitState] = ()  # of units, as they are before
     takes_back: Sequence[str] = ()  # the transactions that it undoes
 
 
@@ -94,6 +104,7 @@ class Record:
     files: tuple[FileRecord, ...]
     nginx: tuple[Nginx, ...] = ()
     units: tuple[UnitAction, ...] = ()
+    states: tuple[UnitState, ...] = ()
     takes_back: tuple[str, ...] = ()
 
     @property
@@ -242,6 +253,7 @@ def _record(plan: Plan, id: str) -> Record:
         files=tuple(_file_record(edit) for edit in plan.edits),
         nginx=tuple(plan.nginx),
         units=tuple(plan.units),
+        states=tuple(plan.states),
         takes_back=tuple(plan.takes_back),
     )
 
@@ -275,6 +287,7 @@ def _load(directory: Path) -> Record:
         data["files"] = tuple(_loaded_file(one) for one in data["files"])
         data["nginx"] = tuple(_known(Nginx, one) for one in data["nginx"])
         data["units"] = tuple(_known(UnitAction, one) for one in data["units"])
+        data["states"] = tuple(_known(UnitState, one) for one in data["states"])
         data["takes_back"] = tuple(data["takes_back"])
         record: Record = _known(Record, data)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Collection, Iterable
+from typing import Callable, Collection, Iterable
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd, _unit_states
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, WriteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
     FileRecord,
     Journal,
     UnitAction,
+    UnitState,
     checksum,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._reload import resume
@@ -97,24 +99,33 @@ def _remove_directories(one: FileRecord) -> None:
         remove_empty(Path(directory))
 
 
-def take_up_units(units: Iterable[UnitAction]) -> list[str]:
-    """Let systemd read its units again, and do once more what made them take files up. Says what they did not do.
+def take_up_units(units: Iterable[UnitAction], states: Iterable[UnitState]) -> list[str]:
+    """Let systemd read its units again, bring back how units were, and do once more what made them take files up.
 
-    A unit that does not start with its former files may not have done so before: that keeps no file from its place.
+    Says what they did not do: a unit that does not start with its former files may not have done so before, and that
+    keeps no file from its place.
     """
-    wanted = list(units)
+    wanted, was = list(units), list(states)
     if wanted:
         _systemd.daemon_reload()
-    told = []
+    told, settled = [], {one.unit for one in was if one.running is False}
+    for step in _unit_states.steps(was):
+        settled.add(step.unit)
+        told += _tried(step.do)
     for one in wanted:
-        if one.action != "none":
-            try:
-                _systemd.act(one.action, one.unit)
-            except SystemdError as error:
-                told.append(str(error))
+        if one.action != "none" and one.unit not in settled:
+            told += _tried(partial(_systemd.revive, one.action, one.unit))
     return told
 
 
+def _tried(deed: Callable[[], None]) -> list[str]:
+    try:
+        deed()
+    except (SystemdError, OSError) as error:
+        return [str(error)]
+    return []
+
+
 def _taken_up(journal: Journal) -> list[str]:
-    told = take_up_units(journal.record.units)
+    told = take_up_units(journal.record.units, journal.record.states)
     return told + [line for nginx in journal.record.nginx for line in resume(nginx)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _unit_states
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, RouteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
@@ -45,12 +45,18 @@ class Result:
     journals: Sequence[Journal]  # newest first
     edits: Sequence[Edit]
     units: Sequence[UnitAction]
+    states: Sequence[str]  # what became of units that the run had started, stopped, enabled or disabled
     recovered: Sequence[str]
     troubles: Sequence[str]  # units that did not take their former files up
 
     def as_dict(self, *, diff: bool) -> dict[str, Any]:
         """What the module returns."""
-        changes = [*self.recovered, *(f"{edit.path}: {_told(edit)}" for edit in self.edits), *self.troubles]
+        changes = [
+            *self.recovered,
+            *(f"{edit.path}: {_told(edit)}" for edit in self.edits),
+            *self.states,
+            *self.troubles,
+        ]
         result: dict[str, Any] = {
             "changed": bool(changes or self.journals),
             "changes": changes,
@@ -76,6 +82,8 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
         run_id, found = _chosen(_journal.finished(), run_id)
         edits = _edits(found, force=force)
         units = _units(found)
+        states = _unit_states.merged(state for journal in reversed(found) for state in journal.record.states)
+        told = [step.told for step in _unit_states.steps(states)]
         changes = _changes(found, edits)
         hows = [validated(change) for change in changes]
 
@@ -84,10 +92,10 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
                 require_valid_in_place(change, how)
 
         def take_up() -> list[str]:
-            told = take_up_units(units)
+            failed = take_up_units(units, states)
             for change in changes:
                 reload(change.nginx)
-            return told
+            return failed
 
         troubles: list[str] = []
         if check_mode:
@@ -99,10 +107,11 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
                 edits=edits,
                 nginx=[change.nginx for change in changes],
                 units=units,
+                states=_unit_states.now(states),
                 takes_back=[one.record.id for one in found],
             )
             troubles = perform(plan, accept=accept, take_up=take_up)
-    return Result(run_id=run_id, journals=found, edits=edits, units=units, recovered=recovered, troubles=troubles)
+    return Result(run_id, found, edits, units, states=told, recovered=recovered, troubles=troubles)
 
 
 def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:

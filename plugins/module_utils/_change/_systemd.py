@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _shared
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 
@@ -36,6 +37,11 @@ def properties(unit: str, *names: str) -> dict[str, str]:
     return values
 
 
+def is_known(unit: str) -> bool:
+    """Whether the host has such a unit, in whatever state."""
+    return properties(unit, "LoadState")["LoadState"] != "not-found"
+
+
 def require_loaded(unit: str) -> None:
     """Raise SystemdError unless systemd knows the unit and could load it."""
     state = properties(unit, "LoadState", "LoadError")
@@ -53,13 +59,20 @@ def daemon_reload() -> None:
 
 
 def act(action: str, unit: str) -> None:
-    """Start, restart or reload a unit; SystemdError holds its last journal lines."""
+    """Start, stop, restart or reload a unit; SystemdError holds its last journal lines."""
     answer = run(["systemctl", action, "--", unit])
     if answer.status != 0:
         said = answer.stderr.strip() or f"exit code {answer.status}"
         raise SystemdError(
             f"systemctl {action} {unit}: {said}; its last journal lines: {' | '.join(journal_tail(unit))}"
         )
+
+
+def revive(action: str, unit: str) -> None:
+    """The same, also for a unit that gave up after too many starts: it refuses until its counter is cleared."""
+    if action != "reload":
+        run(["systemctl", "reset-failed", "--", unit])
+    act(action, unit)
 
 
 def signal(unit: str, name: str) -> None:
@@ -78,4 +91,5 @@ def journal_tail(unit: str, *, lines: int = 10) -> list[str]:
         )
     except SystemdError as error:
         return [str(error)]
-    return answer.stdout.splitlines() or [answer.stderr.strip() or "the journal holds nothing about it"]
+    told = [redact_message(line) for line in answer.stdout.splitlines()]
+    return told or [answer.stderr.strip() or "the journal holds nothing about it"]

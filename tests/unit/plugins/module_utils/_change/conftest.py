@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
+    _journal,
+    _listening,
+    _systemd,
+    _unit_states,
+)
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._change._systemd_double import Systemd
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +23,13 @@ def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     directory = tmp_path_factory.mktemp("state") / "sre.bad_gateway"
     monkeypatch.setattr(_journal, "state_directory", lambda: directory)
     return directory
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """Stands for this machine's own."""
+    one = Systemd(tmp_path)
+    monkeypatch.setattr(_systemd, "run", one.run)
+    monkeypatch.setattr(_unit_states, "ROOT", str(one.units))
+    monkeypatch.setattr(_listening, "_PAUSE", 0.0)
+    return one

