@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._closing import cause_of_closing
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import units_evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._explain import explain
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, Failure
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._queues import is_full, queue_evidence
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._serving import cause_of_closing
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import Behind, behind
 
 _TLS = ("https", "grpcs")
@@ -117,5 +117,5 @@ def _silence_cause(fleet: Fleet, failure: Failure, other: Behind | None) -> tupl
         return "app_slow", shown
     if failure.outcome in ("closed", "reset"):
         told = cause_of_closing(fleet, other)
-        return (told[0], [*told[1], *shown]) if told else None
+        return (told.cause, [*told.evidence, *shown]) if told else None
     return None

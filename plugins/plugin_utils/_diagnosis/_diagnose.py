@@ -76,9 +76,9 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._preven
     read_timeout_below_app,
     workers_unfit,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._said import app_said_so
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._serving import (
     app_misbehaves,
-    app_said_so,
     uwsgi_app_missing,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._socket_units import socket_unit_failed

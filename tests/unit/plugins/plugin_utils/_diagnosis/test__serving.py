@@ -226,6 +226,93 @@ def test_uwsgi_without_an_app() -> None:
     empty = app(TCP, kind="uwsgi")
     since = [unit(active_since="Sat 2026-11-21 03:00:00 UTC")]
     no_app = journal(said("uwsgi_no_app"))
-    assert causes(site(apps=[empty], units=since, journals=[no_app])) == [("uwsgi_app_missing", "web1", "outage")]
+    fails = [probe(TCP, status=500)]
+    assert causes(site(apps=[empty], units=since, journals=[no_app], probes=fails)) == [
+        ("uwsgi_app_missing", "web1", "outage")
+    ]
     later = [unit(active_since="Sat 2026-11-21 03:00:09 UTC")]
-    assert causes(site(apps=[empty], units=later, journals=[no_app])) == []
+    assert causes(site(apps=[empty], units=later, journals=[no_app], probes=fails)) == []
+
+
+def test_uwsgi_that_loads_its_apps_when_they_are_asked_for() -> None:
+    since = [unit(active_since="Sat 2026-11-21 03:00:00 UTC")]
+    dynamic = site(apps=[app(TCP, kind="uwsgi")], units=since, journals=[journal(said("uwsgi_no_app"))])
+    assert causes(dynamic) == []
+
+
+def test_what_the_journal_says_of_another_time_explains_nothing() -> None:
+    earlier = journal(said("gunicorn_worker_timeout", last="2026/11/21 02:40:00"))
+    assert causes(site(log=[line()], journals=[earlier])) == []
+
+
+def test_workers_that_the_start_itself_made_replaced_nobody() -> None:
+    journals = [journal(said("gunicorn_booting_worker", last="2026/11/21 02:59:30"))]
+    just_started = [unit(active_since="Sat 2026-11-21 02:59:30 UTC")]
+    assert causes(site(log=[line()], journals=journals, units=just_started)) == []
+    long_ago = [unit(active_since="Sat 2026-11-21 01:00:00 UTC")]
+    assert causes(site(log=[line()], journals=journals, units=long_ago)) == [("worker_recycle", "web1", "intermittent")]
+
+
+def test_a_killed_worker_that_the_kernel_did_not_kill_has_crashed() -> None:
+    journals = [journal(said("gunicorn_worker_sigkill"))]
+    spared = [app(TCP, capacity=capacity(oom_kills=0))]
+    assert causes(site(log=[line()], journals=journals, apps=spared)) == [("worker_crash", "web1", "intermittent")]
+
+
+def test_kills_of_another_day_are_not_this_one() -> None:
+    once = [app(TCP, capacity=capacity(oom_kills=3))]
+    assert causes(site(log=[line()], journals=[journal()], apps=once)) == []
+
+
+def test_one_restart_is_no_loop() -> None:
+    once = journal(said("systemd_scheduled_restart", count=1))
+    assert causes(site(log=[line()], journals=[once])) == []
+    twice = journal(said("systemd_scheduled_restart"))
+    assert causes(site(log=[line()], journals=[twice])) == [("app_crash_loop", "web1", "intermittent")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "confidence"),
+    [
+        ([line("reset_on_send", sample='writev() failed (104: reset), request: "POST / HTTP/1.1"')], "likely"),
+        ([line("too_big_header")], "certain"),
+    ],
+)
+def test_guesses_are_said_to_be_likely(lines: list[ErrorLogEvent], confidence: str) -> None:
+    assert [each.confidence for each in found(site(log=lines))] == [confidence]
+
+
+@pytest.mark.parametrize(
+    ("signature", "cause"),
+    [
+        ("too_big_header", "too_big_header"),
+        ("invalid_header", "invalid_response_header"),
+        ("timeout_header", "app_slow"),
+    ],
+)
+def test_an_app_server_on_a_host_that_nobody_looked_at(signature: str, cause: str) -> None:
+    far = {**log_event("tcp:10.0.0.2:8000", signature=signature), "upstream": "http://10.0.0.2:8000"}
+    (finding,) = found(front("answered", log=[far]))
+    assert (finding.cause, finding.host, finding.endpoint) == (cause, "web1", "tcp:app1:8000")
+
+
+def test_what_follows_from_another_finding_is_left_out_and_what_does_not_is_not() -> None:
+    full = line("connect_eagain_unix", endpoint="unix:/run/shop/shop.sock", upstream=None)
+    late = line("timeout_header", endpoint="unix:/run/shop/shop.sock", upstream=None)
+    large = line("too_big_header", endpoint="unix:/run/shop/shop.sock", upstream=None)
+    record = site("unix:/run/shop/shop.sock", log=[full, late, large])
+    assert sorted(cause for cause, _host, _severity in causes(record)) == ["too_big_header", "unix_backlog_full"]
+
+
+def test_the_apps_own_answer_to_our_own_question() -> None:
+    (finding,) = found(site(probes=[probe(TCP, status=503, detail="HTTP/1.1 503 Service Unavailable")]))
+    assert (finding.cause, finding.severity, finding.confidence) == ("app_said_503", "outage", "likely")
+    below = site(instances=[nginx(route(location="/api/"))], probes=[probe(TCP, status=503)])
+    assert found(below) == []  # what is below /api/ was not asked for
+
+
+def test_all_that_the_app_said_is_one_finding() -> None:
+    log = access(502, "502")
+    log["events"] = [*log["events"], {**log["events"][0], "upstream_status": "502, 502"}]
+    (finding,) = found(site(access_logs=[log]))
+    assert sum(each.kind == "access_log" for each in finding.evidence) == 2
