@@ -29,7 +29,7 @@ _CRASHES = (
     "puma_worker_died",
     "uvicorn_child_died",
 )
-_RECYCLES = ("gunicorn_autorestart", "gunicorn_reload", "gunicorn_booting_worker")
+_RECYCLES = ("gunicorn_autorestart", "gunicorn_reload", "uwsgi_reload", "gunicorn_booting_worker")
 
 
 class Told(NamedTuple):

@@ -53,6 +53,7 @@ _PATTERNS = (
         "uwsgi_worker_died",
         r"DAMN ! worker \d+ \(pid: \d+\) (?:died|MYSTERIOUSLY killed)(?:, killed by signal (?P<signal>\d+))?",
     ),
+    ("uwsgi_reload", r"\.\.\.(?P<detail>gracefully|brutally) killing workers\.\.\."),
     ("uwsgi_no_app", r"no app loaded\.|no python application found|unable to load app \d+ \("),
     (
         "uwsgi_listen_over_somaxconn",
@@ -70,8 +71,9 @@ _PATTERNS = (
         "phpfpm_child_signal",  # the one that follows a time-out is SIGTERM
         rf"\[pool (?P<name>[^\]]+)\] child \d+ exited on signal (?!{_ASKED_NUMBERS})(?P<signal>\d+)",
     ),
-    ("phpfpm_already_listening", r"another FPM instance seems to already listen on (?P<detail>\S+)"),
+    ("phpfpm_already_listening", r"[Aa]nother FPM instance seems to already listen on (?P<detail>\S+)"),
     ("puma_worker_timeout", r"! Terminating timed out worker"),
+    ("puma_worker_died", r"\[BUG\] (?P<detail>[^\n]*?)(?= at 0x|$)"),  # Ruby's own words: puma has none for it
     ("puma_bound", r"There is already a server bound to: (?P<detail>\S+)"),
     (
         "port_in_use",

@@ -94,6 +94,7 @@ def access(status: int, upstream_status: str, **changes: Any) -> dict[str, Any]:
         ("uwsgi_invalid_block", {"21573": 2}, "protocol_mismatch_uwsgi"),
         ("uwsgi_invalid_block", {"6211": 2}, "uwsgi_header_too_big"),
         ("gunicorn_booting_worker", {}, "worker_recycle"),
+        ("uwsgi_reload", {"gracefully": 2}, "worker_recycle"),
     ],
 )
 def test_a_connection_that_ends_is_explained_by_the_journal(signature: str, details: Any, cause: str) -> None:

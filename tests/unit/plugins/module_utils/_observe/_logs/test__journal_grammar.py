@@ -112,6 +112,7 @@ MESSAGES = [
         "SIGKILL",
     ),
     ("uWSGI 2.0.21", "DAMN ! worker 1 (pid: 214) died :( trying respawn ...", "uwsgi_worker_died", None),
+    ("uWSGI 2.0.21", "...gracefully killing workers...", "uwsgi_reload", "gracefully"),
     ("uWSGI 2.0.21", "*** no app loaded. going in full dynamic mode ***", "uwsgi_no_app", None),
     ("uWSGI need-app", "*** no app loaded. GAME OVER ***", "uwsgi_no_app", None),
     (
@@ -158,6 +159,12 @@ MESSAGES = [
     ),
     (
         "PHP-FPM 8.2",
+        "[21-Nov-2026 08:43:56] ERROR: Another FPM instance seems to already listen on /run/php.sock",
+        "phpfpm_already_listening",
+        "/run/php.sock",
+    ),
+    (
+        "PHP-FPM 7",
         "[21-Nov-2026 08:21:42] ERROR: An another FPM instance seems to already listen on /run/php.sock",
         "phpfpm_already_listening",
         "/run/php.sock",
@@ -174,6 +181,14 @@ MESSAGES = [
         "puma_worker_timeout",
         None,
     ),
+    ("puma 3", "[174] ! Terminating timed out worker: 181", "puma_worker_timeout", None),
+    (
+        "puma 5.6, Ruby 3.1",
+        "/usr/lib/puma/cluster/worker.rb:136: [BUG] Segmentation fault at 0x0000000000000065",
+        "puma_worker_died",
+        "Segmentation fault",
+    ),
+    ("puma, Ruby", "/srv/x.rb:1: [BUG] unknown type 0x22", "puma_worker_died", "unknown type 0x22"),
     ("puma 5.6", "There is already a server bound to: /run/puma.sock", "puma_bound", "/run/puma.sock"),
     (
         "puma 5.6",
