@@ -28,6 +28,7 @@ COMMANDS = {
     "nft": "nftables",
     "runc": "runc",
     "crun": "crun",
+    "wrk": "wrk",
 }
 #: podman needs one of these programs for a network with fixed addresses
 NETWORK_PROGRAMS = ("/usr/lib/podman/netavark", "/usr/libexec/podman/netavark", "/usr/lib/cni/bridge")
