@@ -24,6 +24,11 @@ class Place:
     port: int | None
     path: str | None
 
+    @property
+    def where(self) -> int | str | None:
+        """The port, or the path."""
+        return self.port if self.path is None else _path(self.path)
+
     def is_served_by(self, key: EndpointKey) -> bool:
         """Tell whether a listener (or a setting) at `key` on that host takes connections to some of these addresses."""
         if self.path is not None:
@@ -32,6 +37,11 @@ class Place:
             return False
         host, port = host_and_port(key)
         return port == self.port and any(covers(host, address) for address in self.addresses)
+
+
+def where(key: EndpointKey) -> int | str:
+    """The port or the path of a key: whatever serves a place is at the same one."""
+    return host_and_port(key)[1] if key.startswith("tcp:") else _path(key[len("unix:") :])
 
 
 def place_of(endpoint: Endpoint, host: str) -> Place:

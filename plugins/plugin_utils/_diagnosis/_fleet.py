@@ -27,7 +27,9 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     key_of,
     overlap,
     place_of,
+    where,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._index import Index
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 
 _PROTOCOLS = {"uwsgi_pass": "uwsgi", "fastcgi_pass": "fastcgi", "scgi_pass": "scgi", "grpc_pass": "grpc"}
@@ -70,6 +72,7 @@ class Fleet:
             record.host: record.observation for record in ordered if record.observation is not None
         }
         self.unseen: dict[str, HostRecord] = {record.host: record for record in ordered if record.observation is None}
+        self._indexes = {host: Index(observation) for host, observation in self.observations.items()}
         self.uses: tuple[Use, ...] = tuple(self._all_uses())
         self._owners = self._address_owners()
 
@@ -100,27 +103,27 @@ class Fleet:
         return [place_of(use.endpoint, host) for host in self.owners(use)]
 
     def unit(self, host: str, name: str | None) -> Unit | None:
-        return next((unit for unit in self.observations[host]["units"] if unit["name"] == name), None)
+        return self._indexes[host].units.get(name)
 
     def meant_for(self, place: Place) -> list[AppServer]:
         """The app servers whose settings say that they listen there."""
-        apps = self.observations[place.host]["app_servers"]
+        apps = self._indexes[place.host].meant.get(place.where, [])
         return [app for app in apps if any(place.is_served_by(key) for key in app["binds"])]
 
     def listeners(self, place: Place) -> list[Listener]:
         """Those in other network namespaces do not count, unless they have a path."""
-        listeners = [
+        return [
             each
-            for each in self.observations[place.host]["listeners"]
-            if each["transport"] == "unix" or not each["network_namespace"]
+            for each in self._indexes[place.host].listeners.get(place.where, [])
+            if (each["transport"] == "unix" or not each["network_namespace"])
+            and place.is_served_by(key_of(each["address"], each["port"]))
         ]
-        return [each for each in listeners if place.is_served_by(key_of(each["address"], each["port"]))]
 
     def foreign_listeners(self, place: Place) -> list[Listener]:
         """The listeners that would serve that place if they were not in another network namespace."""
         return [
             each
-            for each in self.observations[place.host]["listeners"]
+            for each in self._indexes[place.host].listeners.get(place.where, [])
             if each["transport"] == "tcp"
             and each["network_namespace"]
             and place.is_served_by(key_of(each["address"], each["port"]))
@@ -130,28 +133,22 @@ class Fleet:
         """The listeners that leave no room for another one at `key`."""
         return [
             each
-            for each in self.observations[host]["listeners"]
+            for each in self._indexes[host].listeners.get(where(key), [])
             if not each["network_namespace"] and overlap(key, key_of(each["address"], each["port"]))
         ]
 
     def app_behind(self, place: Place) -> AppServer | None:
         """The app server that serves that place now."""
-        apps = self.observations[place.host]["app_servers"]
+        apps = self._indexes[place.host].serving.get(place.where, [])
         return next((app for app in apps if any(place.is_served_by(key) for key in app["listens"])), None)
 
     def socket_file(self, place: Place) -> SocketFile | None:
-        files = self.observations[place.host]["socket_files"]
+        files = self._indexes[place.host].socket_files.get(place.where, [])
         return next((file for file in files if place.is_served_by(f"unix:{file['path']}")), None)
 
     def probes(self, use: Use) -> list[Probe]:
         """The probes made of that endpoint, by preference as a worker of that very nginx."""
-        made = [
-            probe
-            for probe in self.observations[use.host]["probes"]
-            if probe["endpoint"] == use.endpoint["key"]
-            and probe["protocol"] == use.endpoint["protocol"]
-            and probe["outcome"] != "not_probed"
-        ]
+        made = self._indexes[use.host].probes.get((use.endpoint["key"], use.endpoint["protocol"]), [])
         return [probe for probe in made if probe["instance"] == use.instance["id"]] or made
 
     def is_used(self, host: str, key: str) -> bool:
@@ -182,7 +179,7 @@ class Fleet:
 
     def _endpoint(self, host: str, key: str, route: Route) -> Endpoint | None:
         """The endpoint of that key in the route's protocol: one address may be spoken to in two."""
-        endpoints = [each for each in self.observations[host]["endpoints"] if each["key"] == key]
+        endpoints = self._indexes[host].endpoints.get(key, [])
         protocol = _protocol(route)
         return next((each for each in endpoints if each["protocol"] == protocol), next(iter(endpoints), None))
 
