@@ -89,6 +89,7 @@ class ConfigStatus(TypedDict):
     arguments: list[str]
     server_names: list[str]
     location: str  # "" at the level of a server or above
+    conditional: bool  # below an `if`
     file: str
     line: int
 
@@ -168,6 +169,7 @@ class NginxInstance(TypedDict):
     statuses: list[ConfigStatus]
     open_files_limit: int | None  # soft limit of a worker, None when it does not run or cannot be seen
     open_files: int | None  # the most that any worker holds now
+    workers_since: str  # "2026/11/21 03:00:00", local: its workers read the configuration then; "" when not known
     runs_as_configured: bool | None  # False: a config file is newer than the workers; None: not known
 
 

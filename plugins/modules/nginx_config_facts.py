@@ -195,6 +195,9 @@ ansible_facts:
         open_files:
           description: The most that a worker has open now.
           type: int
+        workers_since:
+          description: When its workers read the configuration, in the host's local time.
+          type: str
         runs_as_configured:
           description: V(false) when a file is newer than the workers, V(null) when that is not known.
           type: bool
@@ -249,6 +252,7 @@ ansible_facts:
         access_logs: []
         open_files_limit: 1024
         open_files: 12
+        workers_since: "2026/11/21 03:00:00"
         runs_as_configured: true
     nginx_missed: []
 """

@@ -21,11 +21,13 @@ def config_statuses(config: Config) -> list[ConfigStatus]:
         found
         for http in config.directives
         if http.name == "http"
-        for found in _below(http.block or (), (), location="")
+        for found in _below(http.block or (), (), location="", conditional=False)
     ]
 
 
-def _below(block: Iterable[Directive], names: tuple[str, ...], *, location: str) -> Iterator[ConfigStatus]:
+def _below(
+    block: Iterable[Directive], names: tuple[str, ...], *, location: str, conditional: bool
+) -> Iterator[ConfigStatus]:
     for one in block:
         for status in _made_by(one):
             yield ConfigStatus(
@@ -34,6 +36,7 @@ def _below(block: Iterable[Directive], names: tuple[str, ...], *, location: str)
                 arguments=[shown(arg.value) for arg in one.args],
                 server_names=list(names),
                 location=location,
+                conditional=conditional,
                 file=shown(one.file),
                 line=one.line,
             )
@@ -41,10 +44,10 @@ def _below(block: Iterable[Directive], names: tuple[str, ...], *, location: str)
             names_of = tuple(
                 shown(arg.value) for each in one.block or () if each.name == "server_name" for arg in each.args
             )
-            yield from _below(one.block or (), names_of, location="")
+            yield from _below(one.block or (), names_of, location="", conditional=False)
         elif one.block is not None and one.name != "upstream":
             inner = " ".join(shown(arg.value) for arg in one.args) if one.name == "location" else location
-            yield from _below(one.block, names, location=inner)
+            yield from _below(one.block, names, location=inner, conditional=conditional or one.name == "if")
 
 
 def _made_by(one: Directive) -> list[str]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -106,9 +107,14 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
         statuses=_statuses.config_statuses(config),
         open_files_limit=instance.open_files_limit,
         open_files=instance.open_files,
+        workers_since=_local_time(instance.workers_since),
         runs_as_configured=_instances.runs_as_configured(instance, config.files),
     )
     return Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
+
+
+def _local_time(seconds: float | None) -> str:
+    return "" if seconds is None else time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds))
 
 
 def _say_unread_listeners(nginx: NginxInstance, *, notes: Notes) -> None:

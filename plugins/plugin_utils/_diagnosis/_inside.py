@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Callable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
@@ -16,6 +17,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Route,
     Upstream,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import is_about
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
@@ -29,9 +31,11 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._sympto
     events,
     line_evidence,
     of_route,
+    why_over,
 )
 
 _ENFILE, _EMFILE = 23, 24
+_REUSING = "reusing connections"
 
 
 @dataclass(frozen=True)
@@ -90,26 +94,58 @@ _TOLD_BY_LINES = (
 )
 
 
+@dataclass
+class _Lines:
+    """All lines of one cause, about one server of one nginx host."""
+
+    routes: list[AffectedRoute] = field(default_factory=list)
+    events: list[tuple[str, ErrorLogEvent]] = field(default_factory=list)  # with the log's path
+
+
 def told_by_lines(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
     """Causes that nginx itself names in its log."""
-    told = {(failure.host, failure.endpoint["key"]) for each in explanations for failure in each.failures}
+    dead = [use for each in explanations for failure in each.failures for use in failure.uses]
     found: list[Explanation] = []
     for cause in _TOLD_BY_LINES:
-        grouped: dict[tuple[str, str], tuple[list[AffectedRoute], list[Evidence]]] = {}
+        grouped: dict[tuple[str, str], _Lines] = {}
         for host, log, event in events(fleet, cause.signatures):
-            if (cause.errnos and event["errno"] not in cause.errnos) or (host, event["endpoint"]) in told:
-                continue
             routes = list(_concerned(fleet, host, event, cause))
-            if routes or cause.still is None:
+            follows = any(use.host == host and is_about(event["endpoint"], use) for use in dead)
+            if (routes or cause.still is None) and _counts(cause, event) and not follows:
                 subject = event["server"] if cause.still and event["server"] else "nginx"
-                known, lines = grouped.setdefault((host, subject), ([], []))
-                known += routes
-                lines.append(line_evidence(host, log, event))
+                lines = grouped.setdefault((host, subject), _Lines())
+                lines.routes += routes
+                lines.events.append((log, event))
         found += [
-            _finding(cause.id, host, subject, routes, [*lines, *_limits(fleet, host, cause)], severity=cause.severity)
-            for (host, subject), (routes, lines) in sorted(grouped.items())
+            _told(fleet, cause, host, subject, lines)
+            for (host, subject), lines in sorted(grouped.items(), key=itemgetter(0))
         ]
     return found
+
+
+def _counts(cause: _Cause, event: ErrorLogEvent) -> bool:
+    """Some lines only warn: nginx took a connection away from an idle client, and had one."""
+    soft = event["details"].get(_REUSING, 0) >= event["count"]
+    return not soft and (not cause.errnos or event["errno"] in cause.errnos)
+
+
+def _healed(fleet: Fleet, host: str, lines: Sequence[tuple[str, ErrorLogEvent]]) -> list[Evidence]:
+    """Why none of these lines will come again; nothing when one of them may."""
+    over = [why_over(fleet, host, log, event["last"]) for log, event in lines]
+    return [Evidence(kind="error_log", text=text, source=host) for text in over if all(over)]
+
+
+def _told(fleet: Fleet, cause: _Cause, host: str, subject: str, lines: _Lines) -> Explanation:
+    healed = _healed(fleet, host, lines.events)
+    shown = [line_evidence(host, log, event) for log, event in lines.events]
+    return _finding(
+        cause.id,
+        host,
+        subject,
+        lines.routes,
+        [*healed, *shown, *_limits(fleet, host, cause)],
+        severity="risk" if healed else cause.severity,
+    )
 
 
 def no_live_upstreams(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
@@ -122,8 +158,10 @@ def no_live_upstreams(fleet: Fleet, explanations: Sequence[Explanation]) -> list
             affected = [AffectedRoute.of(route) for route in routes]
             lines = _lines_about(fleet, host, upstream)
             if affected and not told & set(affected) and (lines or _all_down(upstream)):
-                evidence = [*_down_evidence(host, upstream), *lines]
-                severity: Severity = "outage" if _all_down(upstream) else "intermittent"
+                shown = [line_evidence(host, log, event) for log, event in lines]
+                healed = [] if _all_down(upstream) else _healed(fleet, host, lines)
+                evidence = [*_down_evidence(host, upstream), *healed, *shown]
+                severity: Severity = "outage" if _all_down(upstream) else "risk" if healed else "intermittent"
                 found.append(
                     _finding("no_live_upstreams", host, upstream["name"], affected, evidence, severity=severity)
                 )
@@ -180,7 +218,7 @@ def config_produces_502(fleet: Fleet, _explanations: Sequence[Explanation]) -> l
         )
         for host, instance in fleet.instances()
         for status in instance["statuses"]
-        if status["status"] == 502 and status["directive"] == "return"
+        if status["status"] == 502 and status["directive"] == "return" and not status["conditional"]
         for routes in [[route for route in instance["routes"] if _is_shadowed(route, status)]]
         if routes
     ]
@@ -271,9 +309,9 @@ def _limits(fleet: Fleet, host: str, cause: _Cause) -> list[Evidence]:
     return found
 
 
-def _lines_about(fleet: Fleet, host: str, upstream: Upstream) -> list[Evidence]:
+def _lines_about(fleet: Fleet, host: str, upstream: Upstream) -> list[tuple[str, ErrorLogEvent]]:
     return [
-        line_evidence(each_host, log, event)
+        (log, event)
         for each_host, log, event in events(fleet, ("no_live_upstreams",))
         if each_host == host and (event["upstream"] or "").partition("://")[2].partition("/")[0] == upstream["name"]
     ]
@@ -294,9 +332,9 @@ def _path(route: Route) -> str:
 
 
 def _is_shadowed(route: Route, status: ConfigStatus) -> bool:
-    """`return` of the same location is obeyed before any `*_pass` of it."""
+    """`return` of the same location, or of the server, is obeyed before any `*_pass`."""
     same_server = route["server_names"] == status["server_names"] and route["file"] == status["file"]
-    return same_server and route["location"] == status["location"]
+    return same_server and status["location"] in (route["location"], "")
 
 
 def _refusal(host: str, instance: NginxInstance) -> list[Evidence]:

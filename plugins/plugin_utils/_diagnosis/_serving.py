@@ -24,6 +24,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._sympto
     line_evidence,
     past,
     symptoms,
+    why_over,
 )
 
 #: The connection ends before an answer.
@@ -141,14 +142,17 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
     lines = [line_evidence(each.host, each.log, each.event) for each in trouble.symptoms]
     served = [line for each in trouble.symptoms for line in _served(fleet, each)]
     unit = trouble.other.unit if trouble.other else None
+    over = [why_over(fleet, each.host, each.log, each.event["last"]) for each in trouble.symptoms]
     return past(
         cause,
         host=host,
         subject=subject,
         uses=[use for each in trouble.symptoms for use in each.uses],
         endpoint=trouble.symptoms[0].uses[0].endpoint["key"],
+        severity="risk" if all(over) else "intermittent",
         confidence=trouble.confidence,
         evidence=[
+            *(Evidence(kind="error_log", text=text, source=host) for text in over if all(over)),
             *(line for told in trouble.told for line in told.evidence),
             *lines,
             *served,

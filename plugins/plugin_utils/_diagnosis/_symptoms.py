@@ -28,6 +28,8 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     Severity,
 )
 
+_QUIET = 900.0  # seconds without a failure, and with requests
+
 
 @dataclass(frozen=True, eq=False)
 class Symptom:
@@ -79,6 +81,32 @@ def events(fleet: Fleet, signatures: Collection[str] = ()) -> Iterator[tuple[str
             for event in log["events"]:
                 if (not signatures or event["signature"] in signatures) and is_recent(fleet, host, event["last"]):
                     yield host, log["path"], event
+
+
+def why_over(fleet: Fleet, host: str, log: str, last: str) -> str:
+    """Say why such lines will not come again: nginx was told something new since, or all went well since; else ""."""
+    if is_read_anew(fleet, host, log, last):
+        return f"none since {last}: nginx read its configuration anew after that"
+    ago = seconds_ago(fleet.observations[host], last)
+    if ago is None or ago < _QUIET:
+        return ""
+    minutes = [minute for minute in _busy_minutes(fleet, host) if minute > last[:16]]
+    return f"none since {last}, and every request since was answered" if minutes else ""
+
+
+def is_read_anew(fleet: Fleet, host: str, log: str, last: str) -> bool:
+    """Tell whether every nginx that writes to this log read its configuration after that time."""
+    instances = fleet.observations[host]["nginx"]
+    writers = [each for each in instances if any(one["destination"] == log for one in each["error_logs"])] or instances
+    ages = [seconds_between(last, each["workers_since"]) for each in writers if each["running"]]
+    return bool(ages) and all(age is not None and age > 0 for age in ages)
+
+
+def _busy_minutes(fleet: Fleet, host: str) -> list[str]:
+    """Minutes with requests, as long as none of them failed from there on."""
+    logs = [log for log in fleet.observations[host]["access_logs"] if log["available"]]
+    failed = max((event["last"][:16] for log in logs for event in log["events"] if event["status"] >= 500), default="")
+    return [minute for log in logs for minute in log["per_minute"] if minute > failed]
 
 
 def is_recent(fleet: Fleet, host: str, time: str) -> bool:

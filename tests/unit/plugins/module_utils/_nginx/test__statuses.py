@@ -36,5 +36,6 @@ def test_only_what_makes_such_a_status_or_keeps_it_is_listed(tmp_path: Path) -> 
         (503, "return", "", 9),
         (502, "return", "= /off", 10),
     ]
+    assert [one["line"] for one in found if one["conditional"]] == [9]
     assert found[-1]["server_names"] == ["a.example", "b.example"]
     assert found[-1]["arguments"] == ["502", "off"]

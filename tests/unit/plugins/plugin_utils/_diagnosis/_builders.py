@@ -102,6 +102,7 @@ def nginx(*routes: Route, upstreams: Sequence[Upstream] = (), **changes: Any) ->
         "statuses": [],
         "open_files_limit": None,
         "open_files": None,
+        "workers_since": "",
         "runs_as_configured": True,
     }
     return NginxInstance(**{**values, **changes})  # type: ignore[typeddict-item]

@@ -30,7 +30,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._scenes import TCP, site
 
 OTHER = "tcp:127.0.0.1:8001"
-BY_NAME = {"variables": True, "endpoints": [], "target": "http://$backend"}
+BY_NAME: dict[str, Any] = {"variables": True, "endpoints": [], "target": "http://$backend"}
 
 
 def line(signature: str, **changes: Any) -> ErrorLogEvent:
@@ -109,6 +109,55 @@ def test_temporary_files(errno: int, expected: list[str]) -> None:
     assert [cause for cause, _severity in causes(told, instance=nginx(route()))] == expected
 
 
+def test_connections_that_idle_clients_gave_up_are_no_fault() -> None:
+    soft = line("worker_connections", errno=None, count=3, details={"reusing connections": 3})
+    assert causes(soft, instance=nginx(route())) == []
+    hard = {**soft, "details": {"reusing connections": 2}}
+    assert causes(hard, instance=nginx(route())) == [("worker_connections_exhausted", "intermittent")]  # type: ignore[arg-type]
+
+
+def busy(*minutes: str, failed: str = "") -> dict[str, Any]:
+    """An access log with requests in these minutes, and a failed one, if any."""
+    event = {"status": 502, "upstream_status": None, "endpoint": None, "last": failed, "per_minute": {failed[:16]: 1}}
+    return {
+        "path": "/var/log/nginx/access.log",
+        "available": True,
+        "has_upstream_status": False,
+        "per_minute": dict.fromkeys(minutes, 5),
+        "events": [event] if failed else [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("last", "workers_since", "logs", "severity"),
+    [
+        pytest.param("02:40:00", "02:50:00", [], "risk", id="nginx read its configuration anew"),
+        pytest.param("02:40:00", "02:30:00", [], "outage", id="it did so before"),
+        pytest.param("02:40:00", "02:30:00", [busy("2026/11/21 02:55")], "risk", id="all went well since"),
+        pytest.param("02:40:00", "02:30:00", [busy("2026/11/21 02:39")], "outage", id="nobody asked since"),
+        pytest.param(
+            "02:40:00",
+            "02:30:00",
+            [busy("2026/11/21 02:55", failed="2026/11/21 02:55:10")],
+            "outage",
+            id="not all went well",
+        ),
+        pytest.param("02:55:00", "02:30:00", [busy("2026/11/21 02:57")], "outage", id="too short a while"),
+    ],
+)
+def test_what_has_healed_is_a_risk_at_most(last: str, workers_since: str, logs: Any, severity: str) -> None:
+    day = "2026/11/21"
+    told = line("no_resolver", first=f"{day} {last}", last=f"{day} {last}")
+    instance = nginx(route(TCP, **BY_NAME), workers_since=f"{day} {workers_since}")
+    (finding,) = [
+        each
+        for each in diagnose(fleet(site(instances=[instance], log=[told], access_logs=logs))).findings
+        if each.cause == "no_resolver"
+    ]
+    assert finding.severity == severity
+    assert any("none since" in each.text for each in finding.evidence) is (severity == "risk")
+
+
 def test_a_socket_that_fails_for_another_reason_is_not_about_files() -> None:
     assert causes(line("socket_failed", errno=97), instance=nginx(route())) == []
 
@@ -149,6 +198,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "arguments": ["502"],
         "server_names": ["shop.example"],
         "location": "/",
+        "conditional": False,
         "file": "/etc/nginx/sites-enabled/shop",
         "line": 11,
     }
@@ -159,6 +209,8 @@ def status(**changes: Any) -> dict[str, Any]:
     ("made", "expected"),
     [
         (status(), [("config_produces_502", "outage")]),
+        (status(location=""), [("config_produces_502", "outage")]),
+        (status(conditional=True), []),
         (status(location="@down"), []),
         (status(status=503), []),
         (status(directive="proxy_cache_valid"), []),
@@ -172,15 +224,15 @@ def test_a_return_in_the_routes_own_location(made: Any, expected: list[tuple[str
 def test_a_configuration_that_was_not_taken_up() -> None:
     setting = {"destination": "/var/log/nginx/error.log", "level": "error", "file": "/etc/nginx/nginx.conf", "line": 1}
     old = line("connect_refused", endpoint=OTHER, upstream="http://127.0.0.1:8001")
-    stale = nginx(route(), runs_as_configured=False, error_logs=[setting])  # type: ignore[list-item]
+    stale = nginx(route(), runs_as_configured=False, error_logs=[setting])
     assert causes(old, instance=stale) == [("reload_not_applied", "outage")]
     assert causes(instance=stale) == []
-    fresh = nginx(route(), error_logs=[setting])  # type: ignore[list-item]
+    fresh = nginx(route(), error_logs=[setting])
     assert causes(old, instance=fresh) == []
     refused = nginx(
         route(),
         runs_as_configured=False,
-        error_logs=[setting],  # type: ignore[list-item]
+        error_logs=[setting],
         test=nginx_t(message('unknown directive "proxy_pas"')),
     )
     (finding,) = found(site(instances=[refused], log=[old], units=[unit(), nginx_unit()]))

@@ -317,3 +317,11 @@ def test_all_that_the_app_said_is_one_finding() -> None:
     log["events"] = [*log["events"], {**log["events"][0], "upstream_status": "502, 502"}]
     (finding,) = found(site(access_logs=[log]))
     assert sum(each.kind == "access_log" for each in finding.evidence) == 2
+
+
+def test_what_was_before_nginx_read_its_configuration_anew_is_a_risk() -> None:
+    record = site(instances=[nginx(route(), workers_since="2026/11/21 03:00:09")], log=[line("too_big_header")])
+    assert causes(record) == [("too_big_header", "web1", "intermittent")]
+    record = site(instances=[nginx(route(), workers_since="2026/11/21 03:00:10")], log=[line("too_big_header")])
+    assert causes(record) == []
+    assert "too_big_header" in [each.cause for each in diagnose(fleet(record)).findings]
