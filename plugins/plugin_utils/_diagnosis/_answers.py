@@ -19,6 +19,10 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._sympto
 
 _TLS = ("https", "grpcs")
 _PLAIN_WORDS = ("wrong version", "packet length too long", "unknown protocol", "http request")
+_UNTRUSTED_WORDS = (
+    *("certificate verify failed", "certificate is not for", "certificate has expired", "certificate is not yet valid"),
+    *("self-signed", "self signed", "local issuer"),
+)
 
 #: What the other side was shown to speak, and the cause that it makes, by what nginx speaks.
 _MISMATCHES: dict[str, dict[str | None, str]] = {
@@ -80,6 +84,8 @@ def _tls_cause(_fleet: Fleet, failure: Failure, _other: Behind | None) -> tuple[
         return "https_to_plain_backend", []
     if failure.probe["phase"] != "tls":
         return None
+    if any(word in detail for word in _UNTRUSTED_WORDS):
+        return "tls_verify_failed", []
     return ("tls_timeout" if failure.outcome == "timeout" else "tls_sni_missing_or_alert"), []
 
 

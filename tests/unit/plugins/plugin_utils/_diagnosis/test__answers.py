@@ -56,6 +56,7 @@ def causes(shown: Probe, **changes: Any) -> list[tuple[str, str]]:
             "https_to_plain_backend",
         ),
         (asked("https", "error", phase="tls", detail="sslv3 alert handshake failure"), "tls_sni_missing_or_alert"),
+        (asked("https", "error", phase="tls", detail="TLS: self-signed certificate"), "tls_verify_failed"),
         (asked("https", "closed", phase="tls"), "tls_sni_missing_or_alert"),
         (asked("https", "timeout", phase="tls"), "tls_timeout"),
         (asked("http", "mismatch", speaks="tls"), "not_http_upstream"),
