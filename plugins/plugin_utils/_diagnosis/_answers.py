@@ -15,7 +15,15 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failur
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._queues import is_full, queue_evidence
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import Behind, behind
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import (
+    Behind,
+    Symptom,
+    behind,
+    line_evidence,
+    past,
+    symptoms,
+    why_over,
+)
 
 _TLS = ("https", "grpcs")
 _PLAIN_WORDS = ("wrong version", "packet length too long", "unknown protocol", "http request")
@@ -40,6 +48,19 @@ _MISMATCHES: dict[str, dict[str | None, str]] = {
 _KINDS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
 
 
+#: What nginx writes when it is not understood.
+_BY_LINE = {
+    "tls_plain_backend": "https_to_plain_backend",
+    "tls_alert": "tls_sni_missing_or_alert",
+    "tls_peer_closed": "tls_sni_missing_or_alert",
+    "timeout_tls": "tls_timeout",
+    "not_http": "not_http_upstream",
+    "not_fastcgi": "protocol_mismatch_fastcgi",
+    "h2_upstream": "http2_or_grpc_mismatch",
+}
+_NOT_ALWAYS = ("tls_timeout",)  # an answer to a probe does not speak against it
+
+
 def tls_fails(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
     """The handshake is not answered, refused, or met by a server that speaks no TLS."""
     return _each(fleet, remaining, _tls_cause, of_app=False)
@@ -53,6 +74,35 @@ def other_protocol(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanati
 def no_answer(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
     """The app server takes the request, and then closes the connection or lets nginx wait."""
     return _each(fleet, remaining, _silence_cause, of_app=True)
+
+
+def not_understood(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
+    """The same, told by nginx's log, where no probe asked or where it does not always happen."""
+    grouped: dict[tuple[str, str, str], list[Symptom]] = {}
+    for symptom in symptoms(fleet, explanations):
+        cause = _BY_LINE.get(symptom.signature)
+        if cause and (cause in _NOT_ALWAYS or not _is_understood(fleet, symptom)):
+            grouped.setdefault((cause, *symptom.uses[0].end), []).append(symptom)
+    return [_by_lines(fleet, cause, found) for (cause, _host, _key), found in sorted(grouped.items())]
+
+
+def _is_understood(fleet: Fleet, symptom: Symptom) -> bool:
+    return any(probe["outcome"] == "answered" for use in symptom.uses for probe in fleet.probes(use))
+
+
+def _by_lines(fleet: Fleet, cause: str, found: Sequence[Symptom]) -> Explanation:
+    use = found[0].uses[0]
+    over = [why_over(fleet, each.host, each.log, each.event["last"]) for each in found]
+    healed = [Evidence(kind="error_log", text=text, source=use.host) for text in over if all(over)]
+    return past(
+        cause,
+        host=use.host,
+        subject=use.endpoint["key"],
+        uses=[use for each in found for use in each.uses],
+        endpoint=use.endpoint["key"],
+        severity="risk" if healed else "intermittent" if cause in _NOT_ALWAYS else "outage",
+        evidence=[*healed, *(line_evidence(each.host, each.log, each.event) for each in found)],
+    )
 
 
 _Judge = Callable[[Fleet, Failure, "Behind | None"], "tuple[str, list[Evidence]] | None"]

@@ -13,6 +13,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._advice import advice
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._answers import (
     no_answer,
+    not_understood,
     other_protocol,
     tls_fails,
 )
@@ -166,6 +167,7 @@ _PAST: tuple[PastRule, ...] = (
     reload_not_applied,
     uwsgi_app_missing,
     told_by_lines,
+    not_understood,
     app_misbehaves,
     app_said_so,
     no_live_upstreams,

@@ -17,6 +17,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
     endpoint,
     fleet,
     listener,
+    log_event,
     nginx,
     probe,
     route,
@@ -92,3 +93,24 @@ def test_an_app_server_that_keeps_nginx_waiting() -> None:
 def test_a_connection_that_ends_is_explained_by_the_journal() -> None:
     said_so = [journal(said("gunicorn_worker_timeout"))]
     assert causes(asked("http", "closed"), journals=said_so) == [("gunicorn_worker_timeout", "outage")]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "signature", "expected"),
+    [
+        ("https", "tls_plain_backend", [("https_to_plain_backend", "outage")]),
+        ("https", "tls_alert", [("tls_sni_missing_or_alert", "outage")]),
+        ("https", "tls_peer_closed", [("tls_sni_missing_or_alert", "outage")]),
+        ("https", "timeout_tls", [("tls_timeout", "intermittent")]),
+        ("http", "not_http", [("not_http_upstream", "outage")]),
+        ("fastcgi", "not_fastcgi", [("protocol_mismatch_fastcgi", "outage")]),
+        ("grpc", "h2_upstream", [("http2_or_grpc_mismatch", "outage")]),
+    ],
+)
+def test_what_nginx_says_where_no_probe_spoke(protocol: str, signature: str, expected: list[tuple[str, str]]) -> None:
+    told: Any = {**log_event(TCP, signature=signature), "upstream": f"{protocol}://127.0.0.1:8000"}
+    connected = asked(protocol, "connected", phase="connect")
+    assert causes(connected, log=[told]) == expected
+    assert causes(connected, log=[{**told, "upstream": "uwsgi://127.0.0.1:8000"}]) == []
+    answered = [each for each in expected if each[0] == "tls_timeout"]  # which need not happen always
+    assert causes(asked(protocol, "answered"), log=[told]) == answered
