@@ -279,8 +279,8 @@ def _open_files(workers: Sequence[Process], *, proc: Path, notes: Notes) -> int 
 def temporary_paths(instance: Instance, settings: Settings) -> list[str]:
     """Where nginx keeps what it buffers; only the main levels of its configuration are asked."""
     compiled = dict(instance.build.temporary)
-    names = {**compiled, **{name: paths[0][0] for name, paths in settings.items() if name in compiled and paths and paths[0]}}
-    return [_absolute(path, base=instance.prefix) for path in names.values()]
+    written = {name: paths[0][0] for name, paths in settings.items() if name in compiled and paths and paths[0]}
+    return [_absolute(path, base=instance.prefix) for path in {**compiled, **written}.values()]
 
 
 def _running(table: ProcessTable, *, builds: _Builds, notes: Notes) -> list[Instance]:

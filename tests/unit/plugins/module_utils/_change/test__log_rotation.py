@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _log_rotation
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _log_rotation, _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._log_rotation import (
     HEADER,
     LogRotationError,
@@ -21,6 +22,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._log_rotat
     apply,
     render,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _shared
 
 #: Complains of every log that two files name, as the real one does, and of the word "bad".
 LOGROTATE = r"""#!/bin/sh
@@ -57,7 +60,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     (programs / "logrotate").write_text(LOGROTATE)
     (programs / "logrotate").chmod(0o755)
-    monkeypatch.setattr(_log_rotation._shared, "SEARCH_PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr(_shared, "SEARCH_PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setattr(_log_rotation, "DIRECTORY", directory)
     monkeypatch.setattr(_log_rotation, "MAIN", tmp_path / "logrotate.conf")
@@ -112,7 +115,7 @@ def test_what_it_complained_of_before_is_not_held_against_us(etc: Path) -> None:
 
 
 def test_a_host_without_logrotate(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_log_rotation._shared, "SEARCH_PATH", "/nonexistent")
+    monkeypatch.setattr(_shared, "SEARCH_PATH", "/nonexistent")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(LogRotationError, match="install logrotate on this host first"):
         apply(wish(logs()), check_mode=False)
@@ -141,10 +144,10 @@ def test_an_unwritable_journal_is_put_back(etc: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(_log_rotation, "JOURNAL", tmp_path / "journald.conf.d" / "90-bad-gateway.conf")
 
     def refuse(action: str, unit: str) -> None:
-        raise _log_rotation._systemd.SystemdError(f"systemctl {action} {unit}: no")
+        raise SystemdError(f"systemctl {action} {unit}: no")
 
-    monkeypatch.setattr(_log_rotation._systemd, "act", refuse)
-    with pytest.raises(_log_rotation.ChangeError, match=r"systemctl try-restart systemd-journald\.service: no"):
+    monkeypatch.setattr(_systemd, "act", refuse)
+    with pytest.raises(ChangeError, match=r"systemctl try-restart systemd-journald\.service: no"):
         apply(wish(logs(), journal="500M"), check_mode=False)
     assert [path.name for path in etc.iterdir()] == ["nginx"]
     assert not (tmp_path / "journald.conf.d").exists()

@@ -19,7 +19,8 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 )
 
 RECORDS = fleet(*(seen(f"h{number:02}") for number in range(20)))
-SUPERVISION, PROXY_PASS = {"supervision": {}}, {"proxy_pass": {}}
+SUPERVISION: dict[str, dict[str, object]] = {"supervision": {}}
+PROXY_PASS: dict[str, dict[str, object]] = {"proxy_pass": {}}
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 Path("/srv/shop/cache").write_bytes(bytes(2 << 20))
 sys.path.insert(0, "/srv/app")
-
-from wsgi import application  # noqa: E402, F401 - what gunicorn is told to serve
+application = import_module("wsgi").application
