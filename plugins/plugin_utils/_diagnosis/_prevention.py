@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Upstream
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
@@ -23,6 +23,11 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     EvidenceKind,
     Finding,
     Fix,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import (
+    keepalive_fix,
+    upstream_fix,
+    workers_fix,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import Behind, behind, settings_of
 
@@ -70,7 +75,7 @@ def max_fails_trap(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[F
                         routes=[AffectedRoute.of(route) for route in routes],
                         told=[("config", text)],
                         source=f"{host}:{upstream['file']}:{upstream['line']}",
-                        fix=_upstream_fix(
+                        fix=upstream_fix(
                             upstream["name"], {"max_fails": 3, "fail_timeout": "10s"}, "Give each server max_fails=3"
                         ),
                     )
@@ -86,9 +91,6 @@ def keepalive_relation(fleet: Fleet, explanations: Sequence[Explanation]) -> lis
         racing = [(use, other) for use, other in hits if closes_before_nginx(use, other.app)]
         if racing and ("keepalive_race", host, subject) not in told:
             use, other = racing[0]
-            idle = other.app["settings"]["idle_timeout"] if other.app else 0
-            name = use.route["upstream"] or ""
-            wanted = max(1, int(idle) - 1)
             found.append(
                 _risk(
                     "keepalive_race",
@@ -96,11 +98,7 @@ def keepalive_relation(fleet: Fleet, explanations: Sequence[Explanation]) -> lis
                     subject=subject,
                     uses=[use for use, _other in racing],
                     told=[(each.kind, each.text) for each in keepalive_evidence(use, other.app, host)],
-                    fix=_upstream_fix(
-                        name,
-                        {"keepalive_timeout": f"{wanted}s"},
-                        f"Raise the app server's idle time-out, or let nginx close after {wanted} s",
-                    ),
+                    fix=keepalive_fix(use, other.app),
                 )
             )
     return found
@@ -131,12 +129,7 @@ def workers_unfit(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[Fi
             continue
         text = _misfit(fleet, host, app)
         if text:
-            fix = Fix(
-                role="gunicorn_workers",
-                automatic=False,
-                summary="Set gunicorn_workers_units: workers auto takes (2 x CPU) + 1 as far as memory allows",
-                variables={"gunicorn_workers_units": [{"unit": app["unit"], "workers": "auto"}]},
-            )
+            fix = workers_fix(app, "Choose a number of workers")
             found.append(
                 _risk(
                     "workers_unfit",
@@ -281,15 +274,6 @@ def _risk(
         endpoint=uses[0].endpoint["key"] if uses else None,
         evidence=tuple(Evidence(kind=kind, text=text, source=source or host) for kind, text in told),
         fix=fix,
-    )
-
-
-def _upstream_fix(name: str, settings: Mapping[str, Any], summary: str) -> Fix:
-    return Fix(
-        role="upstream_keepalive",
-        automatic=False,
-        summary=summary,
-        variables={"upstream_keepalive_upstreams": [{"name": name, **settings}]},
     )
 
 

@@ -325,3 +325,23 @@ def test_what_was_before_nginx_read_its_configuration_anew_is_a_risk() -> None:
     record = site(instances=[nginx(route(), workers_since="2026/11/21 03:00:10")], log=[line("too_big_header")])
     assert causes(record) == []
     assert "too_big_header" in [each.cause for each in diagnose(fleet(record)).findings]
+
+
+@pytest.mark.parametrize(
+    ("kind", "signature", "told", "role"),
+    [
+        ("gunicorn", "gunicorn_worker_sigkill", "closed_before_header", "gunicorn_workers"),
+        ("gunicorn", "gunicorn_worker_timeout", "closed_before_header", None),
+        ("php-fpm", "phpfpm_max_children", "timeout_header", "app_capacity"),
+        ("other", "uwsgi_listen_queue_full", "timeout_header", None),
+        ("gunicorn", "", "too_big_header", "upstream_keepalive"),
+        ("gunicorn", "", "timeout_header", None),
+    ],
+)
+def test_what_an_operator_can_do_is_offered_and_never_done_unasked(
+    kind: str, signature: str, told: str, role: str | None
+) -> None:
+    journals = [journal(said(signature))] if signature else []
+    (finding,) = found(site(log=[line(told)], apps=[app(TCP, kind=kind)], journals=journals))
+    assert (finding.fix.role if finding.fix else None) == role
+    assert finding.fix is None or not finding.fix.automatic
