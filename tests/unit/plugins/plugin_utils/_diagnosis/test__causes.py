@@ -30,3 +30,8 @@ def test_the_pages_are_where_the_project_lives() -> None:
     galaxy = (DOCS.parents[1] / "galaxy.yml").read_text(encoding="utf-8")
     (repository,) = re.findall(r"^repository: (\S+)$", galaxy, re.MULTILINE)
     assert _causes.page("disk_full") == f"{repository}/blob/main/docs/causes/disk_full.md"
+
+
+def test_the_readme_leads_to_each_page() -> None:
+    readme = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert [cause for cause in _causes.TITLES if f"(docs/causes/{cause}.md)" not in readme] == []
