@@ -43,7 +43,7 @@ def stale_dns_address(fleet: Fleet, explanations: Sequence[Explanation]) -> list
                 suspects.setdefault(use.endpoint["key"], []).append(use)
         for uses in suspects.values():
             about = [(path, event) for path, event in events if any(_may_have_been(use, event) for use in uses)]
-            if about and not _restarted_since(fleet, uses[0], about[-1][1]):
+            if about and not _resolved_since(fleet, uses[0], about):
                 found.append(_stale(fleet, uses, about))
     return found
 
@@ -77,10 +77,12 @@ def _resolves(use: Use) -> bool:
     )
 
 
-def _restarted_since(fleet: Fleet, use: Use, event: ErrorLogEvent) -> bool:
+def _resolved_since(fleet: Fleet, use: Use, about: Sequence[tuple[str, ErrorLogEvent]]) -> bool:
+    """Tell whether nginx was started, or read its configuration, after the last line: then it asked for the address."""
     unit = fleet.unit(use.host, use.instance["unit"])
-    after = seconds_between(event["last"], unit["active_since"]) if unit else None
-    return after is not None and after >= 0
+    last = max(event["last"] for _path, event in about)
+    times = (unit["active_since"] if unit else "", use.instance["workers_since"])
+    return any((after := seconds_between(last, time)) is not None and after >= 0 for time in times)
 
 
 def _stale(fleet: Fleet, uses: Sequence[Use], about: Sequence[tuple[str, ErrorLogEvent]]) -> Explanation:

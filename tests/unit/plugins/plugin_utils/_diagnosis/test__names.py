@@ -77,6 +77,14 @@ CASES: dict[str, tuple[list[HostRecord], list[tuple[str, str, str]]]] = {
         moved(line(), units=[nginx_unit(active_since="Sat 2026-11-21 03:00:10 UTC")]),
         [],
     ),
+    "nginx read its configuration since": (
+        moved(line(), instances=[nginx(route(REMOTE), workers_since="2026/11/21 03:00:10")]),
+        [],
+    ),
+    "nginx read its configuration before": (
+        moved(line(), instances=[nginx(route(REMOTE), workers_since="2026/11/21 03:00:08")]),
+        [("stale_dns_address", "web1", "outage")],
+    ),
     "no name, an address that was corrected": (
         moved(line(), instances=[nginx(route("tcp:10.0.0.2:8000"))], probes=[probe("tcp:10.0.0.2:8000")]),
         [],
