@@ -17,7 +17,7 @@ description:
   - C(nginx -t) accepts the former files before a live one is touched. nginx is reloaded, systemd reads its units again,
     and a unit that the run restarted is restarted.
   - All of it is one transaction. Killed in the middle, it is repaired by the next change or rollback.
-  - Units that were started or enabled stay so.
+  - Units that the run started, stopped, enabled or disabled are brought back too. One that had failed is stopped.
   - The last 50 runs of a host can be taken back.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
@@ -57,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be in check mode, one line for each file.
+  description: What was done, or would be in check mode, one line for each file and each unit.
   type: list
   elements: str
   returned: success

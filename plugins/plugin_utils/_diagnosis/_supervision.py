@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance, Unit
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place, key_of
@@ -17,6 +17,9 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 
 #: Settings of Restart= that revive a process which ended with an error.
 REVIVING = ("always", "on-failure")
+
+#: systemd's default pause between restarts: five failures take half a second, and then it gives up.
+_NO_PAUSE = "100ms"
 
 _COUPLINGS = {
     "wants": "let {nginx_unit} start it and wait for it, but live on without it",
@@ -44,9 +47,13 @@ def choose_unit(fleet: Fleet, units: tuple[str, ...], hits: list[Hit], *, reason
     )
 
 
-def restart(fleet: Fleet, host: str, unit: Unit, hits: list[Hit], *, mend: str = "") -> Fix:
+def restart(
+    fleet: Fleet, host: str, unit: Unit, hits: list[Hit], *, mend: str = "", runtime_directory: str = ""
+) -> Fix:
     """Restart what runs and does not listen where it should; `mend` says what somebody has to do first."""
     entries = _entries(fleet, host, unit, _own_keys(fleet, hits), uses_of(hits))
+    if runtime_directory:
+        entries = [{**entry, "runtime_directory": runtime_directory} for entry in entries]
     return _fix(unit, entries, first=f"restart {unit['name']} so that it makes its socket again", mend=mend)
 
 
@@ -58,7 +65,7 @@ def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]
 
 def start_nginx(unit: Unit) -> Fix:
     """Start an nginx that should run, and nothing else."""
-    entry = {"unit": unit["name"], "enabled": True, "restart": "unchanged", "listens": []}
+    entry = {"unit": unit["name"], "enabled": True, "restart": "unchanged", "listens": [], "nginx_dependency": "none"}
     return _fix(unit, [entry], first=f"start {unit['name']}")
 
 
@@ -74,14 +81,34 @@ def _fix(unit: Unit, entries: list[dict[str, Any]], *, first: str, mend: str = "
 
 def _in_words(unit: Unit, entries: list[dict[str, Any]], *, first: str) -> str:
     """All that the role will do, couplings included."""
+    name, entry = unit["name"], entries[0]
     deeds = [
+        f"let systemd make /run/{entry['runtime_directory']} for it" if "runtime_directory" in entry else "",
         first,
-        f"let systemd restart {unit['name']} whenever it ends" if entries[0]["restart"] == "always" else "",
-        "" if unit["unit_file_state"] == "enabled" else f"enable {unit['name']} at boot",
-        *(_COUPLINGS[entry["nginx_dependency"]].format(**entry) for entry in entries if "nginx_dependency" in entry),
+        *_about_ends(unit, entry),
+        "" if unit["unit_file_state"] == "enabled" else f"enable {name} at boot",
+        *(
+            _COUPLINGS[one["nginx_dependency"]].format(**one)
+            for one in entries
+            if one["nginx_dependency"] in _COUPLINGS
+        ),
     ]
     text = "; ".join(deed for deed in deeds if deed)
     return text[:1].upper() + text[1:]
+
+
+def _about_ends(unit: Unit, entry: Mapping[str, Any]) -> list[str]:
+    name = unit["name"]
+    told = []
+    if entry["restart"] != "unchanged":
+        told.append(
+            f"let systemd wait two seconds before each restart of {name}, so that it does not give up"
+            if unit["restart"] in REVIVING
+            else f"let systemd restart {name} whenever it ends"
+        )
+    if "oom_policy" in entry:
+        told.append("let it live on when the kernel kills one of its processes for want of memory")
+    return told
 
 
 def _why_not_startable(unit: Unit) -> str:
@@ -99,16 +126,25 @@ def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iter
     entry = {
         "unit": unit["name"],
         "enabled": True,
-        "restart": "unchanged" if unit["restart"] in REVIVING else "always",
+        "restart": _restart(unit),
         "listens": listens,
     }
+    if unit["result"] == "oom-kill" and unit["raw"].get("OOMPolicy") == "stop":
+        entry["oom_policy"] = "continue"
     instances = {use.instance["id"]: use.instance for use in uses if use.host == host}
     dependencies = [
         {**entry, "nginx_unit": instance["unit"], "nginx_dependency": _dependency(fleet, host, instance, unit["name"])}
         for _unused, instance in sorted(instances.items())
         if _lacks(fleet.unit(host, instance["unit"]), unit["name"])
     ]
-    return dependencies or [entry]
+    return dependencies or [{**entry, "nginx_dependency": "none"}]
+
+
+def _restart(unit: Unit) -> str:
+    """What is to be said about Restart=; the role lets systemd wait before each restart unless nothing is."""
+    if unit["restart"] not in REVIVING:
+        return "always"
+    return unit["restart"] if unit["raw"].get("RestartUSec") == _NO_PAUSE else "unchanged"
 
 
 def _lacks(nginx: Unit | None, app: str) -> bool:

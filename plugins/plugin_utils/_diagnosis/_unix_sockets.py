@@ -351,8 +351,8 @@ def _without_directory(fleet: Fleet, hit: Hit, file: SocketFile, unit: Unit, *, 
     directory = str(file["missing_parent"])
     setting = unit["raw"].get("RuntimeDirectory") or "(none)"
     sharing = _sharing(fleet, hit.place.host, unit, directory) if covered else []
-    setting_for = f"RuntimeDirectory={directory.partition('/run/')[2]} in {unit['name']}"
-    mend = "" if covered else f"Let systemd make {directory} ({setting_for}), then apply this"
+    # What is made for the unit is the socket's own directory, and what leads there.
+    to_make = "" if covered else file["path"].partition("/run/")[2].rpartition("/")[0]
     return explain(
         fleet,
         "runtime_dir_gone",
@@ -365,7 +365,7 @@ def _without_directory(fleet: Fleet, hit: Hit, file: SocketFile, unit: Unit, *, 
             *units_evidence(fleet, hit.place.host, [unit["name"]]),
             *app_evidence(fleet, [hit]),
         ],
-        fix=restart(fleet, hit.place.host, unit, [hit], mend=mend),
+        fix=restart(fleet, hit.place.host, unit, [hit], runtime_directory=to_make),
         app=(hit.place.host, unit["name"]),
     )
 

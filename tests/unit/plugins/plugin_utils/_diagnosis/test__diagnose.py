@@ -569,7 +569,13 @@ def test_the_cause_is_named(records: list[HostRecord], expected: list[tuple[str,
     assert found(fleet(*records)) == expected
 
 
-SUPERVISED = {"unit": "shop.service", "enabled": True, "restart": "unchanged", "listens": [RIGHT]}
+SUPERVISED = {
+    "unit": "shop.service",
+    "enabled": True,
+    "restart": "unchanged",
+    "listens": [RIGHT],
+    "nginx_dependency": "none",
+}
 AFTER_SHOP = nginx_unit(after=["shop.service"], wants=["shop.service"])
 DOWN = {"apps": [stopped_app()], "probes": [probe(RIGHT, "refused")]}
 AT = {"file": "/etc/nginx/sites-enabled/shop", "line": 12}

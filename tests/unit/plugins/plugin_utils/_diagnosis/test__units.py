@@ -115,6 +115,27 @@ def test_why_a_unit_does_not_run(state: dict[str, Any], events: list[Any], cause
     assert (entry["unit"], entry["listens"]) == ("shop.service", [TCP])
 
 
+RESTARTS = {
+    "one that systemd gives up within a second": ("on-failure", "100ms", "on-failure"),
+    "one that waits": ("always", "2s", "unchanged"),
+    "one that nobody revives": ("no", "100ms", "always"),
+}
+
+
+@pytest.mark.parametrize(("restart", "pause", "told"), RESTARTS.values(), ids=RESTARTS)
+def test_what_the_role_is_told_about_restarts(restart: str, pause: str, told: str) -> None:
+    fix = only(down(restart=restart, raw={"RestartUSec": pause})).fix
+    assert fix is not None
+    assert fix.variables["supervision_units"][0]["restart"] == told
+
+
+def test_a_server_that_the_kernel_took_a_process_of_is_to_live_on() -> None:
+    fix = only(down(result="oom-kill", raw={"OOMPolicy": "stop"})).fix
+    assert fix is not None
+    assert fix.variables["supervision_units"][0]["oom_policy"] == "continue"
+    assert "live on when the kernel kills" in fix.summary
+
+
 def test_exit_status_3_is_gunicorns_own_only_when_gunicorn_runs() -> None:
     assert named(down(kind="uvicorn", exit_code=3)) == [("app_not_running", "web1", "outage")]
 

@@ -229,36 +229,38 @@ def without_directory(
 
 
 DIRECTORIES = {
-    "nothing makes it, and the app fails": (without_directory(BLOCKED), "runtime_dir_gone", False),
+    "nothing makes it, and the app fails": (without_directory(BLOCKED), "runtime_dir_gone", "shop"),
     "nothing makes it, and the app keeps dying": (
         without_directory({"active_state": "activating", "sub_state": "auto-restart", "restarts": 9}),
         "runtime_dir_gone",
-        False,
+        "shop",
     ),
-    "nothing makes it, and the app listens still": (without_directory({}), "runtime_dir_gone", False),
-    "another unit took it away": (without_directory({}, made="shop"), "runtime_dir_gone", True),
-    "a part of it is made": (without_directory({}, made="shop", missing="/run/shop"), "runtime_dir_gone", True),
+    "nothing makes it, and the app listens still": (without_directory({}), "runtime_dir_gone", "shop"),
+    "another unit took it away": (without_directory({}, made="shop"), "runtime_dir_gone", None),
+    "a part of it is made": (without_directory({}, made="shop", missing="/run/shop"), "runtime_dir_gone", None),
     "stopped in order, it went with the app": (
         without_directory({"active_state": "inactive"}, made="shop"),
         "app_not_running",
-        True,
+        None,
     ),
     "stopped in order, and nothing is known to make it": (
         without_directory({"active_state": "inactive"}),
         "app_not_running",
-        True,
+        None,
     ),
-    "the app failed and its directory went with it": (without_directory(BLOCKED, made="shop"), "app_not_running", True),
-    "not below /run": (without_directory({}, missing="/srv/shop"), "socket_missing", True),
+    "the app failed and its directory went with it": (without_directory(BLOCKED, made="shop"), "app_not_running", None),
+    "not below /run": (without_directory({}, missing="/srv/shop"), "socket_missing", None),
 }
 
 
-@pytest.mark.parametrize(("record", "cause", "automatic"), DIRECTORIES.values(), ids=DIRECTORIES)
-def test_what_became_of_the_directory(record: HostRecord, cause: str, automatic: bool) -> None:
+@pytest.mark.parametrize(("record", "cause", "to_make"), DIRECTORIES.values(), ids=DIRECTORIES)
+def test_what_became_of_the_directory(record: HostRecord, cause: str, to_make: str | None) -> None:
     finding = only(record)
     assert (finding.cause, finding.severity) == (cause, "outage")
     assert finding.fix is not None
-    assert finding.fix.automatic is automatic
+    assert finding.fix.automatic
+    (entry,) = finding.fix.variables["supervision_units"]
+    assert entry.get("runtime_directory") == to_make
 
 
 def test_who_shares_the_directory_is_named() -> None:
