@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _journals
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import are_together, moment
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import are_together, seconds_between
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._keepalive import (
     closes_before_nginx,
@@ -29,7 +29,9 @@ _CRASHES = (
     "puma_worker_died",
     "uvicorn_child_died",
 )
-_RECYCLES = ("gunicorn_autorestart", "gunicorn_reload", "uwsgi_reload", "gunicorn_booting_worker")
+_RECYCLES = ("gunicorn_autorestart", "gunicorn_reload", "uwsgi_reload")
+_BOOTS = ("gunicorn_booting_worker",)
+_STARTING = 30.0  # seconds that an app server may take to make its first workers
 
 
 class Told(NamedTuple):
@@ -145,15 +147,14 @@ def _recycle(case: _Case) -> Told | None:
     """Workers were replaced just then. Those that the unit's start made replaced nobody."""
     if case.symptom is None:
         return None
-    said = [each for each in case.said(*_RECYCLES) if not _is_start(case, each)]
+    said = case.said(*_RECYCLES) or [each for each in case.said(*_BOOTS) if not _is_start(case, each)]
     return Told("worker_recycle", case.evidence(said), "likely") if said else None
 
 
 def _is_start(case: _Case, event: JournalEvent) -> bool:
     unit = case.fleet.unit(case.other.place.host, case.other.unit)
-    started = moment(unit["active_since"]) if unit else None
-    minutes = [f"{started:%Y/%m/%d %H:%M}"] if started else []
-    return all(are_together(minutes, [minute]) for minute in event["per_minute"])
+    after = seconds_between(unit["active_since"], event["last"]) if unit else None
+    return after is not None and after <= _STARTING
 
 
 def _unread(case: _Case) -> Told | None:

@@ -250,6 +250,10 @@ def test_workers_that_the_start_itself_made_replaced_nobody() -> None:
     journals = [journal(said("gunicorn_booting_worker", last="2026/11/21 02:59:30"))]
     just_started = [unit(active_since="Sat 2026-11-21 02:59:30 UTC")]
     assert causes(site(log=[line()], journals=journals, units=just_started)) == []
+    asked = [journal(said("gunicorn_reload", last="2026/11/21 02:59:30"))]
+    assert causes(site(log=[line()], journals=asked, units=just_started)) == [
+        ("worker_recycle", "web1", "intermittent")
+    ]
     long_ago = [unit(active_since="Sat 2026-11-21 01:00:00 UTC")]
     assert causes(site(log=[line()], journals=journals, units=long_ago)) == [("worker_recycle", "web1", "intermittent")]
 
