@@ -68,6 +68,8 @@ def read_app_logs(logs: Iterable[tuple[str, str]], *, since: float, notes: Notes
             why = no_file(path)
             if not why:
                 reader.read(path, limit=_LIMIT, stamp=stamp, consume=blocks.append)
+        except FileNotFoundError:
+            continue  # of a server that never ran: nothing was said
         except OSError as error:
             notes.miss(f"log {path} of {unit}", error)
             continue

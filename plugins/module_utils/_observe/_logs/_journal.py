@@ -11,7 +11,9 @@ itself: an app server that logs each request there would fill any number of line
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit
@@ -20,15 +22,15 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fi
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import ANY
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_lines import SAMPLE, Entry, Lines
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, Ran, run
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import SEARCH_PATH, Notes, Ran, run
 
 KERNEL = "kernel"
 
 _SECONDS = 5.0
 _LINES = 10_000
 _TAIL = 10
-_TAILS = 8  # units whose last words are asked for
-_TAIL_SECONDS = 1.0
+_TAIL_LINES = 1_000  # among which they are looked for
+_TAIL_SECONDS = 2.0
 _FIELDS = "MESSAGE,UNIT,OBJECT_SYSTEMD_UNIT,_SYSTEMD_UNIT,_TRANSPORT,_PID"
 
 
@@ -71,7 +73,11 @@ def _matches(units: Iterable[str]) -> list[str]:
 
 
 def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
-    return run(["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments], seconds=seconds)
+    """Line by line where that can be: what a journalctl that takes too long keeps in its buffer would be lost."""
+    by_line = ["stdbuf", "--output=L"] if shutil.which("stdbuf", path=SEARCH_PATH) else []
+    asked = ["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments]
+    ran = run([*by_line, *asked], seconds=seconds)
+    return replace(ran, why=ran.why.replace("stdbuf", "journalctl", 1))
 
 
 def _ask(units: list[str], *, since: float) -> Ran:
@@ -100,10 +106,18 @@ def _troubled(unit: Unit) -> bool:
     )
 
 
-def _tail(unit: str) -> list[str]:
-    """A unit's own last words; systemd's about it are events."""
-    asked = _journalctl(["--reverse", f"--lines={_TAIL}", f"_SYSTEMD_UNIT={unit}"], seconds=_TAIL_SECONDS)
-    return [redact_message(entry.message)[:SAMPLE] for entry in entries(asked.stdout)][::-1]
+def _tails(units: list[str]) -> dict[str, list[str]]:
+    """The last words of units in trouble, their own: systemd's about them are events."""
+    tails: dict[str, list[str]] = {unit: [] for unit in units}
+    if not units:
+        return tails
+    matches = [f"_SYSTEMD_UNIT={unit}" for unit in units]  # of one field: any of them
+    asked = _journalctl(["--reverse", f"--lines={_TAIL_LINES}", *matches], seconds=_TAIL_SECONDS)
+    for entry in entries(asked.stdout or asked.cut):
+        tail = tails.get(entry.unit, [])
+        if len(tail) < _TAIL:
+            tail.insert(0, redact_message(entry.message)[:SAMPLE])
+    return tails
 
 
 def _journal(unit: str, lines: Lines, *, why: str, tail: list[str]) -> Journal:
@@ -147,5 +161,5 @@ def read_journals(
     for entry in (*found, *read_app_logs(logs, since=since, notes=notes)):
         if entry.unit in lines:
             lines[entry.unit].add(entry)
-    troubled = [name for name, unit in by_name.items() if _troubled(unit)][:_TAILS] if not why else []
-    return [_journal(name, each, why=why, tail=_tail(name) if name in troubled else []) for name, each in lines.items()]
+    tails = _tails([name for name, unit in by_name.items() if _troubled(unit)] if not why else [])
+    return [_journal(name, each, why=why, tail=tails.get(name, [])) for name, each in lines.items()]

@@ -102,7 +102,7 @@ def test_a_log_without_times_is_said(tmp_path: Path) -> None:
     ("target", "why"),
     [
         ("/dev/stderr", "leads to /dev/stderr: the journal or the container's log has it"),
-        ("/nonexistent/app.log", "No such file or directory"),
+        ("/", "not a regular file"),
     ],
 )
 def test_what_cannot_be_read_is_said(target: str, why: str, tmp_path: Path) -> None:
@@ -111,6 +111,12 @@ def test_what_cannot_be_read_is_said(target: str, why: str, tmp_path: Path) -> N
     notes = Notes()
     assert list(read_app_logs([("shop.service", str(log))], since=SINCE, notes=notes)) == []
     assert notes.entries == [{"what": f"log {log} of shop.service", "why": why}]
+
+
+def test_a_log_that_was_never_written_says_nothing(tmp_path: Path) -> None:
+    notes = Notes()
+    assert list(read_app_logs([("shop.service", str(tmp_path / "no.log"))], since=SINCE, notes=notes)) == []
+    assert notes.entries == []
 
 
 def test_so_many_logs_at_most(tmp_path: Path) -> None:

@@ -147,6 +147,16 @@ def test_last_words_of_units_in_trouble_only(
     assert len(fake.asked) == (2 if asked else 1)
 
 
+def test_last_words_of_all_units_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = [printed(f"noisy {number}") for number in range(30)]
+    fake = Fake(answer(), answer(*noisy, printed("quiet", _SYSTEMD_UNIT="blog.service")))
+    failed = [unit(name, ActiveState="failed") for name in ("shop.service", "blog.service")]
+    found = read(monkeypatch, fake, *failed, notes=Notes())
+    assert found["shop.service"]["tail"] == [f"noisy {number}" for number in range(9, -1, -1)]
+    assert found["blog.service"]["tail"] == ["quiet"]
+    assert len(fake.asked) == 2
+
+
 def test_a_journalctl_without_patterns_is_asked_for_all_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     without = answer(status=1, stderr="Compiled without pattern matching support")
     fake = Fake(without, answer(printed("WORKER TIMEOUT (pid:1)"), printed("GET /")))
@@ -187,9 +197,7 @@ def test_what_cannot_be_read_is_said(ran: Ran, why: str, monkeypatch: pytest.Mon
 
 
 def test_what_a_hung_journalctl_had_printed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    hung = answer(
-        status=None, why="journalctl did not end within 5 s", cut=printed("WORKER TIMEOUT (pid:1)") + '\n{"__RE'
-    )
+    hung = answer(status=None, why="stdbuf did not end within 5 s", cut=printed("WORKER TIMEOUT (pid:1)") + '\n{"__RE')
     notes = Notes()
     found = read(monkeypatch, Fake(hung), unit("shop.service"), notes=notes)
     assert [one["signature"] for one in found["shop.service"]["events"]] == ["gunicorn_worker_timeout"]

@@ -240,7 +240,12 @@ MESSAGES = [
         "gunicorn",
     ),
     ("Linux 4", "Out of memory: Kill process 812 (node) score 900 or sacrifice child", "kernel_oom_killed", "node"),
-    ("Linux 6", "gunicorn[812]: segfault at 0 ip 00007f sp 00007f error 4 in x.so", "kernel_segfault", "gunicorn"),
+    (
+        "Linux 6",
+        "gunicorn[812]: segfault at 0 ip 00007f sp 00007f error 4 in x.so[7f0,1000] likely on CPU 1 (core 1, socket 0)",
+        "kernel_segfault",
+        "x.so",
+    ),
     (
         "Linux 6",
         "TCP: request_sock_TCP: Possible SYN flooding on port 127.0.0.1:8000. Sending cookies.",
