@@ -22,7 +22,7 @@ SITES = {
     "web4": {**UNSUPERVISED, "php8.2-fpm.service": "forum.example"},
     "web5": {**UNSUPERVISED, "php8.4-fpm.service": "forum.example"},
 }
-#: Those that do not end in order when they are told to: Node.js is revived on failure only, and uWSGI takes it for a reload.
+#: Node.js is revived on failure only here, and to uWSGI a TERM is a reload.
 CRASHED = ("chat.service", "counter.service")
 #: What nginx's unit is to have of every app's, besides being ordered after it.
 DEPENDENCIES = {"api.service": "Requires", "php8.2-fpm.service": None, "php8.4-fpm.service": None}

@@ -62,6 +62,15 @@ def test_one_that_does_not_listen_has_its_former_drop_in_and_runs_with_it(system
     assert systemd.asked == ["daemon-reload", f"reset-failed {APP}", f"restart {APP}"] * 2
 
 
+def test_one_that_ended_meanwhile_is_started_once_by_a_rollback(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    apply(OVERRIDE, RESTART, check_mode=False)
+    systemd.run(["systemctl", "stop", "--", APP])
+    systemd.asked.clear()
+    _rollback.roll_back(run_id="", force=False, check_mode=False)
+    assert systemd.asked == ["daemon-reload", f"reset-failed {APP}", f"start {APP}"]
+
+
 def test_one_that_did_not_run_is_stopped_by_a_rollback(systemd: Systemd) -> None:
     systemd.add(APP)
     apply(OVERRIDE, RESTART, check_mode=False)

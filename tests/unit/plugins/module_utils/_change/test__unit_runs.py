@@ -86,6 +86,14 @@ def test_a_run_of_several_changes_is_taken_back_to_its_beginning(systemd: System
     assert roll_back() == [f"{APP}: disabled again", f"{APP}: stopped again"]
 
 
+def test_the_beginning_of_a_run_counts_and_not_what_came_in_between(systemd: Systemd) -> None:
+    systemd.add(APP)
+    ensure(Wanted(APP, enabled=True), check_mode=False, run_id="r")
+    ensure(Wanted(APP, enabled=False), check_mode=False, run_id="r")
+    assert roll_back() == [f"{APP}: stopped again"]
+    assert not systemd.is_enabled(APP)
+
+
 def test_one_that_does_not_come_up_leaves_all_units_as_they_were(systemd: Systemd) -> None:
     systemd.add("old.service", running=True)
     systemd.add(APP, Conflicts="old.service")
