@@ -224,8 +224,8 @@ def upstream_entry(route: Route, number: int, blocks: set[int], tally: Tally) ->
     """An upstream block with keepalive, or keepalive in the one that is there; a text when it has to be refused."""
     keepalive = {} if route.prefix in ("uwsgi", "scgi") else {"keepalive": 16, "keepalive_timeout": "4s"}
     target = route.target
-    if not target.decided:
-        return "the address is a variable's value"
+    if target.variables:
+        return "variables in the target"
     group = group_of(route)
     if group is None and route.one.address is None:
         return "an upstream block that is in none of the files"
@@ -247,7 +247,7 @@ def has_other_version(route: Route) -> bool:
 
 
 def settings_entry(route: Route) -> Entry:
-    own = {node.name for node in route.draft.statements(route.level, bool)}
+    own = {child.name.value for child in route.level.block or ()}
     times = {name: "7s" for name in ("connect", "send", "read") if f"{route.prefix}_{name}_timeout" not in own}
     entry: Entry = {"timeouts": times, "headers": {HEADER: 'a "b" $host; {'}, "error_pages": {"retry_after": 5}}
     buffers = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cached_property
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ConfigError, RouteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._document import Document
@@ -41,6 +41,7 @@ class Draft:
             if child.name in ("upstream", "map") and child.args
         }
         self._new_blocks: dict[tuple[str, str], Node] = {}
+        self._levels: dict[int, dict[str, list[Directive]]] = {}
 
     def begin(self, entry: int) -> None:
         """What changes from now on, this entry asked for."""
@@ -84,24 +85,28 @@ class Draft:
         """A statement to look at closely, or to change."""
         return self._document(directive.file).at(directive.name.start)
 
-    def words(self, directive: Directive) -> list[str]:
-        """A statement's words as they shall be, without opening a file for it. Empty when it shall go."""
-        if directive.file in self._documents:
-            node = self.node(directive)
-            return [] if node.removed else node.words
-        return [directive.name.value, *(arg.value for arg in directive.args)]
-
-    def statements(self, level: Directive, wanted: Callable[[list[str]], bool]) -> list[Node]:
-        """The statements of a level whose words are wanted: its own, then those of the files included there."""
-        files = {child.file for child in level.block or ()} - {level.file}
-        own = self.node(level).children if level.file in self._documents else None
-        found = [node for node in own or () if wanted(node.words)]
-        for child in level.block or ():
-            if (own is None or child.file != level.file) and wanted(self.words(child)):
-                found.append(self.node(child))
+    def statements(self, level: Directive, *names: str) -> list[Node]:
+        """The statements of a level with these names: its own, then those of the files included there."""
+        read = self._named(level)
+        standing = [self.node(child) for name in names for child in read.get(name, ()) if child.file != level.file]
+        if level.file in self._documents:
+            own = [node for node in self.node(level).children if node.name in names]
+        else:
+            own = [self.node(child) for name in names for child in read.get(name, ()) if child.file == level.file]
+        # What is put on the level of `http` are blocks, and http_block() finds those.
+        files = {child.file for child in level.block or ()} - {level.file} if level.name != "http" else set()
         for file in sorted(files & set(self._documents)):
-            found += [node for node in self._documents[file].nodes if node.place is None and wanted(node.words)]
-        return found
+            standing += [node for node in self._documents[file].nodes if node.place is None and node.name in names]
+        return [*own, *(node for node in standing if not node.removed)]
+
+    def _named(self, level: Directive) -> dict[str, list[Directive]]:
+        """The statements of a level as they were read, by name; looked up often, and some levels hold thousands."""
+        if id(level) not in self._levels:
+            found: dict[str, list[Directive]] = defaultdict(list)
+            for child in level.block or ():
+                found[child.name.value].append(child)
+            self._levels[id(level)] = found
+        return self._levels[id(level)]
 
     def http_block(self, kind: str, name: str) -> Node | None:
         """The `upstream` or `map` of this name, whose case does not matter."""

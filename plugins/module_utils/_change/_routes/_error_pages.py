@@ -97,7 +97,7 @@ def _put_page(route: Route, page: Node) -> None:
 
 
 def _pages(draft: Draft, server: Directive, name: str) -> list[Node]:
-    return draft.statements(server, lambda words: words == ["location", name])
+    return [node for node in draft.statements(server, "location") if node.args == [name]]
 
 
 def _page(name: str, kind: str, body: str, retry_after: int) -> Node:

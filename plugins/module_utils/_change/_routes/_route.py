@@ -60,12 +60,12 @@ class Route:
 
     def own(self, *names: str) -> list[Node]:
         """The statements of these names at the route's own level."""
-        return self.draft.statements(self.level, _named(names))
+        return self.draft.statements(self.level, *names)
 
     def inherited(self, *names: str) -> list[Node]:
         """Those of the nearest outer level that has any."""
         for level in reversed(self.one.levels[: self._depth]):
-            found = self.draft.statements(level, _named(names))
+            found = self.draft.statements(level, *names)
             if found:
                 return found
         return []
@@ -100,10 +100,6 @@ class Route:
 
     def _is_like(self, node: Node) -> bool:
         return node.name.startswith(f"{self.prefix}_")
-
-
-def _named(names: Sequence[str]) -> Callable[[list[str]], bool]:
-    return lambda words: words[:1] != [] and words[0] in names
 
 
 def repeated(nodes: Sequence[Node]) -> list[Node]:

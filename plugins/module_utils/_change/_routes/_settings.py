@@ -29,6 +29,12 @@ _ELSEWHERE = {
     "grpc_set_header": "headers",
 }
 
+# Statements that add to each other, and may stop what is inherited: one value by name does not say what is meant.
+_REPEATED = re.compile(
+    r"add_(?:header|trailer)|set|if|return|rewrite|allow|deny|sub_filter|(?:access|error)_log|limit_(?:req|conn)"
+    r"|\w+_(?:param|(?:hide|pass)_header|no_cache|cache_bypass|redirect|cookie_\w+)"
+)
+
 Setting = Tuple[str, Optional[Sequence[str]]]  # a directive and its arguments; None: it goes
 
 
@@ -75,6 +81,8 @@ def raw(directives: Mapping[str, object]) -> Iterator[Setting]:
             raise RouteError(f"directives: {name} is what a route is made of; use pass_to")
         if name in _ELSEWHERE:
             raise RouteError(f"directives: {name} is not set one by one; use {_ELSEWHERE[name]}")
+        if _REPEATED.fullmatch(name):
+            raise RouteError(f"directives: {name} can stand several times in a location, so it has no one value")
         yield name, None if value is None else arguments(name, value)
 
 

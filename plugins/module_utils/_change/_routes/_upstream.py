@@ -74,6 +74,11 @@ def _is_named(group: Node, wanted: WantedUpstream) -> bool:
 def _bring_in(route: Route, wanted: WantedUpstream) -> Node:
     pass_address(route)  # has to be one
     target = route.target
+    if target.variables:
+        raise RouteError(
+            f"{route.where}: {route.node.args[0]} holds variables, so nginx looks its host up for every request; "
+            "an upstream block would have it looked up at the start"
+        )
     name = wanted.name
     if name is None:
         raise RouteError(f"{route.where}: the route goes through no upstream block; name the one to bring in")
