@@ -22,6 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 
 ROOT = "/etc/systemd/system"
+RUN_LEVELS = "/etc"
 
 #: What a start of a unit takes along, and what it stops.
 _TIES = ("Requires", "Wants", "BindsTo", "Conflicts", "ConflictedBy")
@@ -58,11 +59,20 @@ def are_running(units: Sequence[str]) -> list[bool]:
 
 
 def links(unit: str) -> dict[str, str]:
-    """Every symbolic link that enables a unit or gives it another name, with its target."""
+    """Every symbolic link that enables a unit or gives it another name, with its target.
+
+    Where a service has an init script too, `systemctl enable` has its links changed along.
+    """
     root = Path(ROOT)
     found = [*root.glob("*"), *root.glob("*.wants/*"), *root.glob("*.requires/*"), *root.glob("*.upholds/*")]
-    targets = {str(path): os.readlink(path) for path in sorted(found) if path.is_symlink()}
-    return {path: target for path, target in targets.items() if unit in (Path(path).name, Path(target).name)}
+    scripts = Path(RUN_LEVELS).glob("rc[0-9S].d/*")
+    own = {**_targets(found, unit), **_targets(scripts, unit[: -len(".service")] if unit.endswith(".service") else "")}
+    return {path: own[path] for path in sorted(own)}
+
+
+def _targets(paths: Iterable[Path], name: str) -> dict[str, str]:
+    targets = {str(path): os.readlink(path) for path in paths if path.is_symlink()}
+    return {path: target for path, target in targets.items() if name in (Path(path).name, Path(target).name)}
 
 
 def _also(unit: str) -> list[str]:
@@ -107,8 +117,12 @@ def steps(wanted: Iterable[UnitState]) -> list[Step]:
 
 def _linking(old: UnitState, new: UnitState) -> Step:
     was, is_now = old.links or {}, new.links or {}
-    told = "enabled as before" if was else "disabled again"
+    told = "enabled as before" if _enables(was) else "disabled again"
     return Step(unit=old.unit, told=f"{old.unit}: {told}", do=lambda: _relink(was, is_now))
+
+
+def _enables(was: Mapping[str, str]) -> bool:
+    return any(Path(ROOT) in Path(path).parents for path in was)
 
 
 def _relink(was: Mapping[str, str], is_now: Mapping[str, str]) -> None:
@@ -116,7 +130,7 @@ def _relink(was: Mapping[str, str], is_now: Mapping[str, str]) -> None:
         with suppress(FileNotFoundError):
             Path(path).unlink()
             sync_directory(Path(path).parent)
-        if path not in was and Path(path).parent != Path(ROOT):
+        if Path(ROOT) in Path(path).parent.parents:
             remove_empty(Path(path).parent)
     for path, target in was.items():
         if is_now.get(path) != target:

@@ -31,5 +31,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     one = Systemd(tmp_path)
     monkeypatch.setattr(_systemd, "run", one.run)
     monkeypatch.setattr(_unit_states, "ROOT", str(one.units))
+    monkeypatch.setattr(_unit_states, "RUN_LEVELS", str(tmp_path))
     monkeypatch.setattr(_listening, "_PAUSE", 0.0)
     return one

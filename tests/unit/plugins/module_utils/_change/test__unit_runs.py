@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Callable
+
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
@@ -58,6 +61,28 @@ def test_links_that_others_made_come_back_exactly(systemd: Systemd) -> None:
     assert list(_unit_states.links(APP)) == [str(by_hand)]
     assert roll_back() == [f"{APP}: enabled as before"]
     assert _unit_states.links(APP) == before
+
+
+def test_links_of_an_init_script_come_back_too(
+    systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = tmp_path / "rc3.d"
+    level.mkdir()
+    was, becomes = level / "K01app", level / "S01app"
+    was.symlink_to("../init.d/app")
+    (level / "S01other").symlink_to("../init.d/other")
+
+    def enable(verb: str, unit: str, act: Callable[[str, str], bool] = systemd._act) -> bool:
+        if verb == "enable":
+            was.rename(becomes)
+        return act(verb, unit)
+
+    monkeypatch.setattr(systemd, "_act", enable)
+    systemd.add(APP, running=True)
+    ensure(Wanted(APP, enabled=True), check_mode=False)
+    assert becomes.is_symlink()
+    assert roll_back() == [f"{APP}: disabled again"]
+    assert sorted(path.name for path in level.iterdir()) == ["K01app", "S01other"]
 
 
 def test_what_had_to_stop_for_it_runs_again(systemd: Systemd) -> None:

@@ -203,6 +203,7 @@ def host(place: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     one = Host(prefix, binary)
     monkeypatch.setattr(_systemd, "run", one.systemd.run)
     monkeypatch.setattr(_unit_states, "ROOT", str(one.systemd.units))
+    monkeypatch.setattr(_unit_states, "RUN_LEVELS", str(prefix))
     monkeypatch.setattr(_listening, "_PAUSE", 0.0)
     monkeypatch.setattr(_reload, "_PAUSE", 0.02)
     yield one
