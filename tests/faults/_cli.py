@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if problems:
             print("\n".join(f"faults: {problem.text}" for problem in problems), file=sys.stderr)
             return 2
-        verdicts = list(again(faults) if arguments.again else run_all(faults, fleet=arguments.fleet))
+        play = again if arguments.again else run_all
+        verdicts = list(play(faults, fleet=arguments.fleet))
     except (HarnessError, LabError) as error:
         print(f"faults: {error}", file=sys.stderr)
         return 1

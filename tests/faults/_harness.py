@@ -48,12 +48,12 @@ class Played:
 
 def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
     """Run the faults, batch by batch; each verdict as soon as there is one."""
-    shutil.rmtree(OUTPUT, ignore_errors=True)
+    shutil.rmtree(OUTPUT / fleet, ignore_errors=True)
     batches = list(batched([fault for fault in faults if fault.origin == "lab"], hosts=BATCH_HOSTS))
     _say(f"{sum(map(len, batches))} entries in {len(batches)} batches")
     with ThreadPoolExecutor(max_workers=BATCHES_AT_ONCE) as pool:
         pending = [
-            pool.submit(_try_batch, batch, fleet=f"{fleet}{number}", output=OUTPUT / str(number))
+            pool.submit(_try_batch, batch, fleet=f"{fleet}{number}", output=OUTPUT / fleet / str(number))
             for number, batch in enumerate(batches, 1)
         ]
         try:
@@ -65,10 +65,10 @@ def run_all(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
     yield from (_written(fault) for fault in faults if fault.origin == "written")
 
 
-def again(faults: Sequence[Fault]) -> Iterator[Verdict]:
-    """Diagnose what the last run saw again. Statuses and steps are not judged: nothing was driven."""
+def again(faults: Sequence[Fault], *, fleet: str) -> Iterator[Verdict]:
+    """Diagnose what the last run of that name saw again. Statuses and steps are not judged: nothing was driven."""
     records: dict[str, HostRecord] = {}
-    for directory in sorted({path.parents[1] for path in OUTPUT.glob("*/observations/*.json")}):
+    for directory in sorted({path.parents[1] for path in (OUTPUT / fleet).glob("*/observations/*.json")}):
         records.update(read_records(directory))
     for fault in faults:
         if fault.origin == "written":
