@@ -86,8 +86,8 @@ BROUGHT_IN: dict[str, tuple[str, dict[str, Any], tuple[int, ...], list[str], lis
         (1, 22, 1),
         ["    server a:1;", "    keepalive 8;"],
         [
-            "proxy_pass http://app; proxy_set_header Connection $upgrade; proxy_set_header Host a; proxy_http_version 1.1;",
-            ],
+            "proxy_pass http://app; proxy_set_header Connection $upgrade; proxy_set_header Host a; "
+            "proxy_http_version 1.1;"
         ],
     ),
     "the default port of https is not that of a server": (
