@@ -57,6 +57,17 @@ def test_several_nginx_change_together_and_a_second_time_nothing_does(pair: list
     assert (second["changed"], second["changes"]) == (False, [])
 
 
+def test_check_mode_shows_what_the_run_then_writes(pair: list[Nginx]) -> None:
+    upstream = {"name": "app", "keepalive": 4}
+    wanted = [
+        entry_of({"server_name": nginx.id, "upstream": upstream, "error_pages": {"retry_after": 1}}) for nginx in pair
+    ]
+    looked = change_routes(pair, wanted, check_mode=True)
+    assert looked.as_dict(diff=True)["diff"] == change_routes(pair, wanted, check_mode=False).as_dict(diff=True)["diff"]
+    for nginx, change in zip(pair, looked.changes):
+        assert Path(nginx.config).read_bytes() == change.new[nginx.config]
+
+
 def test_a_refusal_by_one_nginx_leaves_the_other_alone(tmp_path: Path) -> None:
     pair = [nginx_with(tmp_path / "a", "a.example"), nginx_with(tmp_path / "b", "b.example", binary="/bin/false")]
     wanted = [entry_of({"server_name": nginx.id, "pass_to": "a:2"}) for nginx in pair]

@@ -88,7 +88,9 @@ def entries_for(data: bytes, wish: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     **wish,
                 }
                 through = pair.args[0].endswith("//g")
-                upstream = {} if through else {"name": f"u{next(numbers)}", "server_parameters": {"max_fails": 2}}
+                upstream: dict[str, Any] = (
+                    {} if through else {"name": f"u{next(numbers)}", "server_parameters": {"max_fails": 2}}
+                )
                 if pair.name in ("proxy_pass", "fastcgi_pass", "grpc_pass"):
                     upstream.update(keepalive=4, method="least_conn")
                 yield {**entry, "upstream": upstream}
