@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Iterable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    EndpointKey,
     ErrorLogEvent,
     Observation,
 )
@@ -73,7 +72,7 @@ def complaints(fleet: Fleet, explanations: Iterable[Explanation], signatures: Se
         if events[use.host] and use.end not in touched:
             grouped.setdefault(use.end, []).append(use)
     for (host, _key), uses in sorted(grouped.items()):
-        found = tuple((path, event) for path, event in events[host] if is_about(event["endpoint"], uses[0]))
+        found = tuple((path, event) for path, event in events[host] if uses[0].is_meant_by(event["endpoint"]))
         if found:
             places = fleet.places(uses[0])
             yield Complaint(tuple(uses), places[0] if len(places) == 1 else None, found)
@@ -97,8 +96,3 @@ def healed_by_start(fleet: Fleet, complaint: Complaint, unit: str | None) -> boo
     started = fleet.unit(complaint.place.host, unit) if complaint.place and unit else None
     after = seconds_between(complaint.last, started["active_since"]) if started else None
     return after is not None and after >= 0
-
-
-def is_about(key: EndpointKey | None, use: Use) -> bool:
-    """Tell whether a log means that endpoint: it holds the address that nginx chose, the endpoint may be a name."""
-    return key is not None and (key == use.endpoint["key"] or use.place_here.is_served_by(key))

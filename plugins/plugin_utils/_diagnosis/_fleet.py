@@ -57,6 +57,10 @@ class Use:
         """The endpoint as if it ended at nginx's own host."""
         return place_of(self.endpoint, self.host)
 
+    def is_meant_by(self, key: EndpointKey | None) -> bool:
+        """Tell whether a log means this endpoint: it holds the address that nginx chose, the endpoint may be a name."""
+        return key is not None and (key == self.endpoint["key"] or self.place_here.is_served_by(key))
+
     @property
     def written_at(self) -> tuple[str, int, str]:
         """Sort key: file, line, and the route's id for the case that a file is included several times."""
@@ -74,6 +78,9 @@ class Fleet:
         self.unseen: dict[str, HostRecord] = {record.host: record for record in ordered if record.observation is None}
         self._indexes = {host: Index(observation) for host, observation in self.observations.items()}
         self.uses: tuple[Use, ...] = tuple(self._all_uses())
+        self._uses_at: dict[tuple[str, int | str | None], list[Use]] = {}
+        for use in self.uses:
+            self._uses_at.setdefault((use.host, use.place_here.where), []).append(use)
         self._owners = self._address_owners()
 
     def instances(self) -> Iterator[tuple[str, NginxInstance]]:
@@ -90,6 +97,11 @@ class Fleet:
             return instance["running"] or not self._runs_otherwise(host, instance)
         wanted = unit["unit_file_state"].startswith("enabled") or unit["active_state"] in ("failed", "activating")
         return wanted and not self._runs_otherwise(host, instance)
+
+    def uses_meant(self, host: str, key: EndpointKey | None) -> list[Use]:
+        """What the nginx of a host uses at an address that its logs name."""
+        at = self._uses_at.get((host, where(key)), []) if key else []
+        return [use for use in at if use.is_meant_by(key)]
 
     def owners(self, use: Use) -> tuple[str, ...]:
         """The observed hosts at which the endpoint ends; none when no host that was looked at has its address."""

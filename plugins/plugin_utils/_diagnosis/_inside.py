@@ -17,7 +17,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Route,
     Upstream,
 )
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import is_about
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
@@ -104,13 +103,13 @@ class _Lines:
 
 def told_by_lines(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
     """Causes that nginx itself names in its log."""
-    dead = [use for each in explanations for failure in each.failures for use in failure.uses]
+    dead = {use.end for each in explanations for failure in each.failures for use in failure.uses}
     found: list[Explanation] = []
     for cause in _TOLD_BY_LINES:
         grouped: dict[tuple[str, str], _Lines] = {}
         for host, log, event in events(fleet, cause.signatures):
             routes = list(_concerned(fleet, host, event, cause))
-            follows = any(use.host == host and is_about(event["endpoint"], use) for use in dead)
+            follows = any(use.end in dead for use in fleet.uses_meant(host, event["endpoint"]))
             if (routes or cause.still is None) and _counts(cause, event) and not follows:
                 subject = event["server"] if cause.still and event["server"] else "nginx"
                 lines = grouped.setdefault((host, subject), _Lines())

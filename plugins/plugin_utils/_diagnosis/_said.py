@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AccessLogEvent
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import is_about
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Evidence, Severity
@@ -42,7 +41,7 @@ def app_said_so(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Expla
     dead = {use.end for each in explanations for failure in each.failures for use in failure.uses}
     found: dict[tuple[int, str, str], _Answers] = {}
     for host, path, event in _access_events(fleet):
-        uses = [use for use in fleet.uses if use.host == host and is_about(event["endpoint"], use)]
+        uses = fleet.uses_meant(host, event["endpoint"])
         if uses and uses[0].end not in dead:
             answers = found.setdefault((event["status"], *_whose(fleet, uses[0])), _Answers())
             answers.uses += uses

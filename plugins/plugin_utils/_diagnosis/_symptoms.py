@@ -17,7 +17,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import RECENT, is_about
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import RECENT
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
@@ -177,10 +177,8 @@ def _uses(fleet: Fleet, host: str, event: ErrorLogEvent) -> tuple[Use, ...]:
     scheme = (event["upstream"] or "").partition("://")[0]
     return tuple(
         use
-        for use in fleet.uses
-        if use.host == host
-        and scheme in ("", use.endpoint["protocol"], {"uwsgi": "suwsgi"}.get(use.endpoint["protocol"], ""))
-        and is_about(event["endpoint"], use)
+        for use in fleet.uses_meant(host, event["endpoint"])
+        if scheme in ("", use.endpoint["protocol"], {"uwsgi": "suwsgi"}.get(use.endpoint["protocol"], ""))
     )
 
 
