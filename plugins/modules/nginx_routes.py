@@ -22,8 +22,8 @@ description:
     permitted they are written, tested, and put back when nginx refuses them; RV(validated) says which.
   - nginx is reloaded, and every changed route is asked through nginx before and after. When one that answered does
     not any more, everything is put back and the module fails.
-  - What goes along with a setting that was asked for, such as inherited headers that have to be repeated, is written with
-    its first argument in quotes. By them it is known again when the setting is taken back.
+  - What goes along with a setting that was asked for, such as inherited headers that have to be repeated, is written
+    with its first argument in quotes. By them it is known again when the setting is taken back.
   - Settings are put into the innermost location of the route. What is in force already, inherited too, is not
     repeated.
 author:
