@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Iterable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
@@ -66,16 +67,17 @@ def event_evidence(host: str, path: str, event: ErrorLogEvent) -> Evidence:
 def complaints(fleet: Fleet, explanations: Iterable[Explanation], signatures: Sequence[str]) -> Iterator[Complaint]:
     """Recent lines of these kinds about endpoints that no explanation touches."""
     touched = {end for each in explanations for end in each.ends}
-    events = {host: list(recent_events(fleet, host, signatures)) for host in fleet.observations}
-    grouped: dict[tuple[str, str], list[Use]] = {}
-    for use in fleet.uses:
-        if events[use.host] and use.end not in touched:
-            grouped.setdefault(use.end, []).append(use)
-    for (host, _key), uses in sorted(grouped.items()):
-        found = tuple((path, event) for path, event in events[host] if uses[0].is_meant_by(event["endpoint"]))
-        if found:
-            places = fleet.places(uses[0])
-            yield Complaint(tuple(uses), places[0] if len(places) == 1 else None, found)
+    grouped: dict[tuple[str, str], list[tuple[Use, tuple[str, ErrorLogEvent]]]] = {}
+    for host in fleet.observations:
+        for path, event in recent_events(fleet, host, signatures):
+            for use in fleet.uses_meant(host, event["endpoint"]):
+                if use.end not in touched:
+                    grouped.setdefault(use.end, []).append((use, (path, event)))
+    for _unused, about in sorted(grouped.items(), key=itemgetter(0)):
+        uses = tuple(dict.fromkeys(use for use, _line in about))
+        lines = {id(line[1]): line for _use, line in about}
+        places = fleet.places(uses[0])
+        yield Complaint(uses, places[0] if len(places) == 1 else None, tuple(lines.values()))
 
 
 def recent_events(fleet: Fleet, host: str, signatures: Sequence[str]) -> Iterator[tuple[str, ErrorLogEvent]]:

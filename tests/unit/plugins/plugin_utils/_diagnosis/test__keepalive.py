@@ -29,7 +29,9 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 DONE_RIGHT = {"proxy_http_version": [["1.1"]], "proxy_set_header": [["Connection", ""], ["Host", "$host"]]}
 
 
-def use(*directives: Sequence[str], version: str = "1.22.1", settings: Mapping[str, Any] = DONE_RIGHT) -> Use:
+def use(*directives: Sequence[str], version: str = "1.22.1", settings: Mapping[str, Any] | None = None) -> Use:
+    """nginx with its settings done right, where no others are given."""
+    settings = DONE_RIGHT if settings is None else settings
     group = {**upstream("shop", TCP), "directives": [list(words) for words in directives]}
     site = nginx(route(TCP, upstream="shop"), upstreams=[group], version=version, route_settings=[dict(settings)])  # type: ignore[list-item]
     return Fleet(fleet(seen("web1", instances=[site]))).uses[0]
