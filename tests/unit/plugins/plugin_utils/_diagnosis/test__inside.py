@@ -226,6 +226,8 @@ def test_a_configuration_that_was_not_taken_up() -> None:
     old = line("connect_refused", endpoint=OTHER, upstream="http://127.0.0.1:8001")
     stale = nginx(route(), runs_as_configured=False, error_logs=[setting])
     assert causes(old, instance=stale) == [("reload_not_applied", "outage")]
+    (finding,) = found(site(instances=[stale], log=[old]))
+    assert [each.server_names for each in finding.routes] == [("shop.example",)]
     assert causes(instance=stale) == []
     fresh = nginx(route(), error_logs=[setting])
     assert causes(old, instance=fresh) == []

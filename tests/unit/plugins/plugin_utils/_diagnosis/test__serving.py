@@ -18,6 +18,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
     app,
     capacity,
     fleet,
+    listener,
     log_event,
     nginx,
     probe,
@@ -349,3 +350,19 @@ def test_what_an_operator_can_do_is_offered_and_never_done_unasked(
     (finding,) = found(site(log=[line(told)], apps=[app(TCP, kind=kind)], journals=journals))
     assert (finding.fix.role if finding.fix else None) == role
     assert finding.fix is None or not finding.fix.automatic
+
+
+def test_one_kind_of_lines_that_goes_on_is_enough() -> None:
+    over = line(last="2026/11/21 03:00:04", first="2026/11/21 03:00:04")
+    on = line("reset_before_header")
+    journals = [journal(said("gunicorn_worker_timeout"))]
+    read_anew = [nginx(route(), workers_since="2026/11/21 03:00:05")]
+    timeout = "gunicorn_worker_timeout"
+    assert causes(site(instances=read_anew, log=[over, on], journals=journals)) == [(timeout, "web1", "intermittent")]
+    assert causes(site(instances=read_anew, log=[over], journals=journals)) == []
+
+
+def test_the_unit_that_listens_is_asked_where_the_app_server_is_not_known() -> None:
+    journals = [journal(said("gunicorn_worker_timeout"))]
+    unknown = site(log=[line()], apps=[], listeners=[listener(TCP)], journals=journals)
+    assert causes(unknown) == [("gunicorn_worker_timeout", "web1", "intermittent")]
