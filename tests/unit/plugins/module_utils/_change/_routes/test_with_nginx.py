@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,7 +55,7 @@ def applied(directory: Path, data: bytes, entries: list[dict[str, Any]], version
 
 
 @st.composite
-def configurations(draw: Callable[[Any], Any]) -> bytes:
+def configurations(draw: st.DrawFn) -> bytes:
     """Routes of all kinds, laid out in many ways."""
     end = draw(st.sampled_from(["\n", "\r\n"]))
     gap = st.sampled_from(["", " ", end, f"{end}\t", f"{end}    ", f" # caf\xe9 {{ ;{end}  ", f"{end}{end}  "])
@@ -76,7 +76,7 @@ def entries_for(data: bytes, wish: dict[str, Any]) -> Iterator[dict[str, Any]]:
     numbers = itertools.count()
     for http in Document("x", data).nodes:
         for server in (one for one in http.children if one.name == "server"):
-            name = next(one.args[0] for one in server.children if one.name == "server_name")
+            (name,) = (one.args[0] for one in server.children if one.name == "server_name")
             for location in (one for one in server.children if one.name == "location"):
                 pair = next((one for one in location.children if one.name.endswith("_pass")), None)
                 if pair is None:
