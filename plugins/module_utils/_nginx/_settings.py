@@ -18,10 +18,13 @@ _OF_MODULE = (
     *("bind", "buffer_size", "buffering", "buffers", "busy_buffers_size", "cache", "cache_valid", "connect_timeout"),
     *("http_version", "ignore_client_abort", "intercept_errors", "keep_conn", "next_upstream", "next_upstream_timeout"),
     *("next_upstream_tries", "read_timeout", "request_buffering", "send_timeout", "set_header", "socket_keepalive"),
-    *("ssl_certificate", "ssl_name", "ssl_protocols", "ssl_server_name", "ssl_trusted_certificate", "ssl_verify"),
-    *("temp_path",),
+    *("ssl_certificate", "ssl_certificate_key", "ssl_name", "ssl_protocols", "ssl_server_name"),
+    *("ssl_trusted_certificate", "ssl_verify", "temp_path"),
 )
 _OF_ROUTES = ("auth_request", "client_max_body_size", "error_page", "resolver", "resolver_timeout")
+#: What FastCGI is asked for. Of the many parameters that all sites share, this one alone tells.
+_OF_SCRIPTS = ("fastcgi_index", "fastcgi_param", "root")
+_SCRIPT = "SCRIPT_FILENAME"
 _OF_NGINX = (
     *("client_body_temp_path", "multi_accept", "resolver", "resolver_timeout", "user", "worker_connections"),
     *("worker_processes", "worker_rlimit_nofile", "worker_shutdown_timeout"),
@@ -51,8 +54,12 @@ def route_settings(config: Config) -> tuple[list[Settings], list[int]]:
 
 def _of_route(one: Pass) -> Settings:
     module = one.directive.name.value[: -len("pass")]
-    names = (*_OF_ROUTES, *(f"{module}{name}" for name in _OF_MODULE))
-    return _in_force([level.block or () for level in one.levels], names)
+    scripts = _OF_SCRIPTS if module == "fastcgi_" else ()
+    names = (*_OF_ROUTES, *(f"{module}{name}" for name in _OF_MODULE), *scripts)
+    settings = _in_force([level.block or () for level in one.levels], names)
+    if "fastcgi_param" in settings:
+        settings["fastcgi_param"] = [words for words in settings["fastcgi_param"] if words[:1] == [_SCRIPT]]
+    return settings
 
 
 def _in_force(levels: Iterable[Iterable[Directive]], names: Iterable[str]) -> Settings:

@@ -66,13 +66,15 @@ def _instance_id(instance: _instances.Instance, *, several: bool) -> str:
 
 
 def _without_secrets(settings: Settings) -> Settings:
-    """Headers that nginx sends to upstreams can hold credentials."""
+    """Headers that nginx sends to upstreams can hold credentials, and so can keys."""
     return {name: [_shown_setting(name, words) for words in each] for name, each in settings.items()}
 
 
 def _shown_setting(name: str, words: Sequence[str]) -> list[str]:
     if name.endswith("_set_header") and len(words) > 1 and is_secret_name(words[0]) and not words[1].startswith("$"):
         return [words[0], HIDDEN]
+    if name.endswith("_certificate_key") and any(word.startswith("data:") for word in words):
+        return [HIDDEN]  # the key itself instead of a path
     return [redact(word) for word in words]
 
 

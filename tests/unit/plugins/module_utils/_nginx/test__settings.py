@@ -79,3 +79,35 @@ def test_what_holds_for_the_whole_nginx(tmp_path: Path) -> None:
         "worker_connections": [["512"]],
         "worker_rlimit_nofile": [["4096"]],
     }
+
+
+def test_what_fastcgi_is_asked_for(tmp_path: Path) -> None:
+    text = """http {
+        fastcgi_param SCRIPT_FILENAME /outer.php;
+        server {
+            root /srv/www;
+            location / { proxy_pass http://127.0.0.1:1; }
+            location /outer { fastcgi_pass 127.0.0.1:2; }
+            location ~ [.]php$ {
+                fastcgi_param QUERY_STRING $query_string;
+                fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+                fastcgi_pass 127.0.0.1:3;
+            }
+        }
+    }
+    """
+    found = by_location(config(tmp_path, text))
+    assert found["/ 127.0.0.1:1"] == {}
+    assert found["/outer 127.0.0.1:2"] == {"fastcgi_param": [["SCRIPT_FILENAME", "/outer.php"]], "root": [["/srv/www"]]}
+    assert found["~ [.]php$ 127.0.0.1:3"]["fastcgi_param"] == [
+        ["SCRIPT_FILENAME", "$document_root$fastcgi_script_name"]
+    ]
+
+
+def test_the_key_of_a_client_certificate_is_a_path(tmp_path: Path) -> None:
+    text = """http { proxy_ssl_certificate a.pem; proxy_ssl_certificate_key a.key;
+        server { location / { proxy_pass https://127.0.0.1:1; } } }"""
+    assert by_location(config(tmp_path, text))["/ 127.0.0.1:1"] == {
+        "proxy_ssl_certificate": [["a.pem"]],
+        "proxy_ssl_certificate_key": [["a.key"]],
+    }

@@ -26,6 +26,7 @@ http {{
         listen 127.0.0.1:1;
         server_name shop.example;
         location / {{ proxy_pass http://shop; }}
+        location /tls {{ proxy_ssl_certificate_key "data:-----BEGIN"; proxy_pass https://shop; }}
         location /api {{ proxy_set_header Authorization "Bearer abc"; proxy_pass http://shop; }}
     }}
 }}
@@ -43,6 +44,7 @@ def test_every_route_has_the_settings_that_hold_there(tmp_path: Path) -> None:
     (nginx,) = json.loads(json.dumps(facts))["nginx"]
     assert {route["location"]: route["settings"] for route in nginx["routes"]} == {
         "/": {"proxy_read_timeout": [["7s"]]},
+        "/tls": {"proxy_read_timeout": [["7s"]], "proxy_ssl_certificate_key": [["***"]]},
         "/api": {"proxy_read_timeout": [["7s"]], "proxy_set_header": [["Authorization", "***"]]},
     }
     assert "route_settings" not in nginx
@@ -55,7 +57,7 @@ def test_endpoints_are_asked(tmp_path: Path) -> None:
     (block,) = facts["upstreams"]["blocks"]
     assert (block["nginx"], block["name"], block["directives"]) == ("nginx", "shop", [["keepalive", "4"]])
     assert [server["parameters"] for server in block["servers"]] == [["max_fails=2"]]
-    (endpoint,) = facts["upstreams"]["endpoints"]
+    endpoint = next(each for each in facts["upstreams"]["endpoints"] if each["protocol"] == "http")
     assert endpoint["addresses"] == ["127.0.0.1"]
     assert [(probe["address"], probe["outcome"]) for probe in endpoint["probes"]] == [
         (f"127.0.0.1:{port}", "connected")
@@ -64,7 +66,7 @@ def test_endpoints_are_asked(tmp_path: Path) -> None:
 
 def test_nobody_is_asked_when_it_is_switched_off(tmp_path: Path) -> None:
     facts = upstream_facts(write_config(tmp_path), probe="none")
-    assert [endpoint["probes"] for endpoint in facts["upstreams"]["endpoints"]] == [[]]
+    assert [endpoint["probes"] for endpoint in facts["upstreams"]["endpoints"]] == [[], []]
 
 
 @pytest.mark.parametrize("gather", [nginx_config_facts, lambda config: upstream_facts(config, probe="none")])
