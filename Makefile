@@ -42,8 +42,9 @@ kill-points: setup ## kill a change, a recovery and a rollback at every step, an
 faults: setup ## break real hosts in every way and see which cause is named first; FAULTS="a b", AGAIN=1 without hosts
 	@.venv/bin/python tests/faults $(if $(AGAIN),--again) $(FAULTS)
 
-bench: setup ## what an audit costs, as ratios to a ping and to a hand-written playbook; HOSTS=10
+bench: setup ## what an audit costs, as ratios to a ping, to a hand-written playbook and to nginx -t; HOSTS=10
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
+	@.venv/bin/python tests/bench/large.py
 
 clean: setup ## take down the lab, remove its images and everything that was built here
 	@.venv/bin/python tests/demo.py --down

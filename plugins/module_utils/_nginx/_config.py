@@ -9,8 +9,10 @@ crossplane's parser builds the tree and follows the includes; our own lexer feed
 
 from __future__ import annotations
 
+import gc
 import glob
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -52,18 +54,31 @@ def read_config(main: str, *, prefix: str, overlay: Mapping[str, bytes] | None =
     """
     prefix = os.path.abspath(prefix)  # noqa: PTH100 - no symlink may be resolved: nginx names files as written
     reading = _Reading(overlay or {})
-    payload = _parse(os.path.join(prefix, main), reading)  # noqa: PTH118
-    for error in payload["errors"]:
-        reading.say(str(error["error"]), file=error["file"], line=error["line"])
-    tree = _Tree(payload["config"], reading)
-    return Config(
-        main=payload["config"][0]["file"],
-        prefix=prefix,
-        directives=tree.of_file(0),
-        files=tuple(parsed["file"] for parsed in payload["config"]),
-        sources=reading.sources,
-        messages=tuple(reading.messages),
-    )
+    with _nothing_thrown_away():
+        payload = _parse(os.path.join(prefix, main), reading)  # noqa: PTH118
+        for error in payload["errors"]:
+            reading.say(str(error["error"]), file=error["file"], line=error["line"])
+        tree = _Tree(payload["config"], reading)
+        return Config(
+            main=payload["config"][0]["file"],
+            prefix=prefix,
+            directives=tree.of_file(0),
+            files=tuple(parsed["file"] for parsed in payload["config"]),
+            sources=reading.sources,
+            messages=tuple(reading.messages),
+        )
+
+
+@contextmanager
+def _nothing_thrown_away() -> Iterator[None]:
+    """All that is made here is kept: to look for cycles in it again and again would take as long as the reading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def walk(directives: Iterable[Directive]) -> Iterator[Directive]:

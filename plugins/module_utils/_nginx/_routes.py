@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
     PASS_PROTOCOLS,
@@ -88,10 +88,10 @@ def passes(config: Config) -> list[Pass]:
     return found
 
 
-def routes(config: Config) -> list[Route]:
+def routes(all_passes: Iterable[Pass]) -> list[Route]:
     seen: Counter[str] = Counter()
     found = []
-    for one in passes(config):
+    for one in all_passes:
         name = _route_name(one)
         seen[name] += 1
         found.append(
@@ -130,10 +130,10 @@ def upstreams(config: Config) -> list[Upstream]:
     ]
 
 
-def endpoints(config: Config) -> list[Endpoint]:
+def endpoints(all_passes: Iterable[Pass]) -> list[Endpoint]:
     """Every address that a route can lead to, once per protocol spoken there; host names are not resolved."""
     found: dict[tuple[str, str], Endpoint] = {}
-    for one in passes(config):
+    for one in all_passes:
         for address, directive in one.ends:
             endpoint = found.setdefault((address.key, one.target.protocol), _endpoint(address, one.target.protocol))
             position = Position(file=shown(directive.file), line=directive.line)

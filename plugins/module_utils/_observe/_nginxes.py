@@ -82,7 +82,8 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
     config = _config.read_config(instance.config, prefix=instance.prefix)
     log = instance.command.error_log or instance.build.error_log
     user = instance.credentials.name if instance.credentials else _routes.worker_user(config) or instance.build.user
-    routes, (settings, numbers) = _routes.routes(config), _settings.route_settings(config)
+    passes = _routes.passes(config)
+    routes, (settings, numbers) = _routes.routes(passes), _settings.route_settings(passes)
     for route, number in zip(routes, numbers):
         route["settings"] = number
     shown = NginxInstance(
@@ -112,7 +113,7 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
         workers_since=_local_time(instance.workers_since),
         runs_as_configured=_instances.runs_as_configured(instance, config.files),
     )
-    return Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(config))
+    return Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(passes))
 
 
 def _local_time(seconds: float | None) -> str:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, read_config
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import (
     endpoints,
+    passes,
     routes,
     upstreams,
     worker_user,
@@ -73,7 +74,7 @@ FOUND = {
 
 
 def test_routes(config: Config) -> None:
-    found = routes(config)
+    found = routes(passes(config))
     assert {
         one["id"]: (one["target"], one["upstream"], one["endpoints"], one["variables"], one["line"]) for one in found
     } == FOUND
@@ -93,7 +94,7 @@ def test_upstreams(config: Config) -> None:
 
 
 def test_an_endpoint_is_listed_once_per_protocol_with_every_place_that_names_it(config: Config) -> None:
-    found = {(one["key"], one["protocol"]): one for one in endpoints(config)}
+    found = {(one["key"], one["protocol"]): one for one in endpoints(passes(config))}
     assert set(found) == {
         *((key, "https") for key in GROUP),
         *((key, "http") for key in GROUP),
@@ -108,6 +109,6 @@ def test_an_endpoint_is_listed_once_per_protocol_with_every_place_that_names_it(
 
 
 def test_all_of_it_is_plain_text(config: Config) -> None:
-    everything = [routes(config), upstreams(config), endpoints(config)]
+    everything = [routes(passes(config)), upstreams(config), endpoints(passes(config))]
     assert json.dumps(everything, ensure_ascii=False).encode("utf-8")
     assert worker_user(config) == "www"

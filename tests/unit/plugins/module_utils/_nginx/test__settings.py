@@ -45,7 +45,7 @@ def config(tmp_path: Path, text: str = MAIN) -> Config:
 
 
 def by_location(read: Config) -> dict[str, Settings]:
-    distinct, numbers = route_settings(read)
+    distinct, numbers = route_settings(passes(read))
     return {f"{one.location} {one.target.address}": distinct[number] for one, number in zip(passes(read), numbers)}
 
 
@@ -68,7 +68,7 @@ def test_each_module_has_its_own_directives(tmp_path: Path) -> None:
 
 
 def test_settings_that_routes_share_are_held_once(tmp_path: Path) -> None:
-    distinct, numbers = route_settings(config(tmp_path))
+    distinct, numbers = route_settings(passes(config(tmp_path)))
     assert (len(distinct), numbers) == (3, [0, 1, 1, 1, 2, 0])
 
 
