@@ -106,12 +106,12 @@ def take_up_units(units: Iterable[UnitAction], states: Iterable[UnitState]) -> l
     keeps no file from its place.
     """
     wanted, was = list(units), list(states)
+    steps = _unit_states.steps(was)
+    told = [line for step in steps if step.first for line in _tried(step.do)]
     if wanted:
         _systemd.daemon_reload()
-    told, settled = [], {one.unit for one in was if one.running is False}
-    for step in _unit_states.steps(was):
-        settled.add(step.unit)
-        told += _tried(step.do)
+    told += [line for step in steps if not step.first for line in _tried(step.do)]
+    settled = {one.unit for one in was if one.running is False} | {step.unit for step in steps}
     for one in wanted:
         if one.action != "none" and one.unit not in settled:
             told += _tried(partial(_systemd.revive, one.action, one.unit))

@@ -36,6 +36,8 @@ class Step:
     unit: str
     told: str  # for reports
     do: Callable[[], None]
+    settles: bool = True  # whether the unit runs, or not, with its files as they are now
+    first: bool = False  # before systemd reads its units again: what stops a unit goes with its file
 
 
 def before_start(unit: str) -> list[UnitState]:
@@ -106,11 +108,11 @@ def now(states: Iterable[UnitState]) -> list[UnitState]:
 
 
 def steps(wanted: Iterable[UnitState]) -> list[Step]:
-    """What has to be done to bring units back: links first, then who is to stop, then who is to run."""
+    """What has to be done to bring units back: who is to stop first, then links, then who is to run."""
     was = list(wanted)
     pairs = list(zip(was, now(was)))
-    found = [_linking(old, new) for old, new in pairs if old.links != new.links]
-    found += [_stopping(old.unit) for old, new in pairs if new.running and old.running is False]
+    found = [_stopping(old.unit) for old, new in pairs if new.running and old.running is False]
+    found += [_linking(old, new) for old, new in pairs if old.links != new.links]
     found += [_starting(old.unit) for old, new in pairs if old.running and new.running is False]
     return found
 
@@ -118,7 +120,7 @@ def steps(wanted: Iterable[UnitState]) -> list[Step]:
 def _linking(old: UnitState, new: UnitState) -> Step:
     was, is_now = old.links or {}, new.links or {}
     told = "enabled as before" if _enables(was) else "disabled again"
-    return Step(unit=old.unit, told=f"{old.unit}: {told}", do=lambda: _relink(was, is_now))
+    return Step(unit=old.unit, told=f"{old.unit}: {told}", do=lambda: _relink(was, is_now), settles=False)
 
 
 def _enables(was: Mapping[str, str]) -> bool:
@@ -141,7 +143,7 @@ def _relink(was: Mapping[str, str], is_now: Mapping[str, str]) -> None:
 
 
 def _stopping(unit: str) -> Step:
-    return Step(unit=unit, told=f"{unit}: stopped again", do=lambda: _systemd.act("stop", unit))
+    return Step(unit=unit, told=f"{unit}: stopped again", do=lambda: _systemd.act("stop", unit), first=True)
 
 
 def _starting(unit: str) -> Step:
