@@ -1,0 +1,15 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Callable
+
+
+def test_the_site_answers(status: Callable[[str], int]) -> None:
+    assert status("shop.example") == 200
+
+
+def test_the_app_is_revived(unit_state: Callable[[str], str]) -> None:
+    assert unit_state("shop.service") == "active enabled"
