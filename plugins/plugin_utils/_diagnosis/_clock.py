@@ -12,6 +12,9 @@ from typing import Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Observation
 
+#: What is older has healed, or is so rare that nobody is to be called for it. In seconds.
+RECENT = 3600.0
+
 #: nginx's "2026/11/21 03:50:01", and systemd's "Sat 2026-11-21 03:50:01 UTC".
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d) (\d\d):(\d\d):(\d\d)")
 

@@ -15,13 +15,14 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     Observation,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import (
+    RECENT,
+    seconds_ago,
+    seconds_between,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
-
-#: What is older has healed, or is so rare that nobody is to be called for it.
-RECENT = 3600.0
 
 
 @dataclass(frozen=True, eq=False)

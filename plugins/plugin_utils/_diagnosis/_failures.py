@@ -11,7 +11,9 @@ from typing import Iterable, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import RECENT, seconds_ago
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._keepalive import seconds
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
     AffectedRoute,
     Confidence,
@@ -24,6 +26,10 @@ _WORKS = ("answered", "connected")
 
 #: Nothing takes the connection: the one kind of failure that says that no process is there.
 NOBODY_THERE = ("refused", "missing")
+
+
+_GAVE_UP = ("timeout_header", "timeout_send")
+_READ_TIMEOUT = 60.0  # seconds, nginx's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +67,9 @@ class Failure:
 
     @property
     def confidence(self) -> Confidence:
-        """How sure it is that nginx meets this failure too."""
+        """How sure it is that nginx meets this failure too. It may wait for longer than a probe does."""
+        if self.outcome == "timeout" and self.severity == "risk":
+            return "possible"
         return "certain" if self.probe is not None and self.probe["as_nginx"] else "likely"
 
 
@@ -100,7 +108,9 @@ def failures(fleet: Fleet) -> list[Failure]:
             probe=dead[uses[0]][0],
             outcome=dead[uses[0]][1],
             owners=fleet.owners(uses[0]),
-            severity=_severity(uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
+            severity="risk"
+            if _may_only_be_slow(fleet, uses[0], dead[uses[0]][0])
+            else _severity(uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
         )
         for _unused, uses in sorted(grouped.items())
     ]
@@ -185,6 +195,24 @@ def _severity(uses: list[Use], *, surviving: set[tuple[str, str, str]], outcome:
     if not slow and any(use.route_key not in surviving for use in uses):
         return "outage"
     return "risk" if outcome in NOBODY_THERE else "intermittent"
+
+
+def _may_only_be_slow(fleet: Fleet, use: Use, probe: Probe | None) -> bool:
+    """Tell whether the probe gave up before nginx would: no other request waits there, and nginx itself got answers."""
+    if probe is None or (probe["outcome"], probe["phase"]) != ("timeout", "read"):
+        return False
+    given = use.instance["route_settings"][use.route["settings"]].get(f"{use.route['directive'][:-4]}read_timeout")
+    patience = seconds(given[0][0]) if given and given[0] else _READ_TIMEOUT
+    observation = fleet.observations[use.host]
+    gave_up = any(
+        event["signature"] in _GAVE_UP
+        and use.is_meant_by(event["endpoint"])
+        and (seconds_ago(observation, event["last"]) or 0.0) <= RECENT
+        for log in observation["error_logs"]
+        for event in log["events"]
+    )
+    queued = any(each["queued"] for place in fleet.places(use) for each in fleet.listeners(place))
+    return patience is not None and probe["milliseconds"] < patience * 1000 and not gave_up and not queued
 
 
 def _probe_evidence(failure: Failure) -> Evidence:

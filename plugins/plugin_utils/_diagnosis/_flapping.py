@@ -11,9 +11,12 @@ from typing import Callable, Iterable, Sequence
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _journals
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import host_and_port
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import (
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import (
     RECENT,
+    seconds_ago,
+    seconds_between,
+)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import (
     Complaint,
     complaints,
     healed_by_start,

@@ -16,8 +16,11 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     NginxInstance,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._complaints import RECENT
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import (
+    RECENT,
+    seconds_ago,
+    seconds_between,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (

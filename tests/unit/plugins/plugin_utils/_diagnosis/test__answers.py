@@ -86,7 +86,13 @@ def test_an_app_server_that_says_nothing_is_known_by_its_kind(kind: str, cause: 
 def test_an_app_server_that_keeps_nginx_waiting() -> None:
     slow = asked("http", "timeout")
     busy = [listener(TCP, queued=3)]
-    assert causes(slow) == [("app_slow", "intermittent")]
+    gave_up = log_event(TCP, signature="timeout_header")
+    assert causes(slow, log=[gave_up]) == [("app_slow", "intermittent")]
+    assert causes(slow, log=[{**gave_up, "last": "2026/11/21 01:00:00"}]) == []
+    assert causes(slow) == []  # nginx waits longer than the probe does
+    (maybe,) = diagnose(fleet(seen("web1", instances=[nginx(route())], probes=[slow], apps=[app()]))).findings
+    assert (maybe.cause, maybe.severity, maybe.confidence) == ("app_slow", "risk", "likely")
+    assert causes({**slow, "milliseconds": 60_000}) == [("app_slow", "intermittent")]
     assert causes(slow, listeners=busy) == [("app_pool_saturated", "intermittent")]
 
 

@@ -545,7 +545,7 @@ BROKEN = {
         [("firewall_drop", "web1", "outage", None)],
     ),
     "slow answer": (
-        [healthy(probes=[probe(RIGHT, "timeout", phase="read")])],
+        [healthy(probes=[probe(RIGHT, "timeout", phase="read", milliseconds=60_000)])],
         [("app_slow", "web1", "intermittent", None)],
     ),
     "refused although something listens": (
@@ -1005,7 +1005,12 @@ def test_an_address_that_every_host_has_is_ones_own() -> None:
 def test_what_hurts_comes_first() -> None:
     records = fleet(
         wrong_port(units=[unit(restart="no"), unit("blog.service"), nginx_unit()]),
-        seen("web2", instances=[nginx(route())], apps=[app()], probes=[probe(RIGHT, "timeout", phase="read")]),
+        seen(
+            "web2",
+            instances=[nginx(route())],
+            apps=[app()],
+            probes=[probe(RIGHT, "timeout", phase="read", milliseconds=60_000)],
+        ),
         seen("web3", instances=[nginx(route(OTHER))], probes=[probe(OTHER, "reset")]),
     )
     assert [(each.severity, each.confidence, each.host) for each in diagnose(records).findings] == [
