@@ -120,3 +120,19 @@ def test_what_nginx_says_where_no_probe_spoke(protocol: str, signature: str, exp
     assert causes(connected, log=[{**told, "upstream": "uwsgi://127.0.0.1:8000"}]) == []
     answered = [each for each in expected if each[0] == "tls_timeout"]  # which need not happen always
     assert causes(asked(protocol, "answered"), log=[told]) == answered
+
+
+def test_lines_that_go_on_after_nginx_read_its_configuration_anew() -> None:
+    early: Any = {**log_event(TCP, signature="tls_alert"), "last": "2026/11/21 03:00:02"}
+    late: Any = {**log_event(TCP, signature="tls_peer_closed"), "last": "2026/11/21 03:00:08"}
+    read_anew = nginx(route(TCP, target="https://127.0.0.1:8000"), workers_since="2026/11/21 03:00:05")
+    connected = [asked("https", "connected", phase="connect")]
+
+    def found(*log: Any) -> list[str]:
+        seen_by = seen(
+            "web1", instances=[read_anew], endpoints=[endpoint(TCP, protocol="https")], probes=connected, log=log
+        )
+        return [each.severity for each in diagnose(fleet(seen_by)).findings]
+
+    assert found(early) == ["risk"]
+    assert found(early, late) == ["outage"]

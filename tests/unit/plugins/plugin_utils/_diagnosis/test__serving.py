@@ -268,6 +268,10 @@ def test_a_killed_worker_that_the_kernel_did_not_kill_has_crashed() -> None:
 def test_kills_of_another_day_are_not_this_one() -> None:
     once = [app(TCP, capacity=capacity(oom_kills=3))]
     assert causes(site(log=[line()], journals=[journal()], apps=once)) == []
+    of_another = journal(unit="blog.service")
+    assert causes(site(log=[line()], journals=[of_another], apps=once)) == [
+        ("worker_oom_killed", "web1", "intermittent")
+    ]
 
 
 def test_one_restart_is_no_loop() -> None:
