@@ -21,6 +21,7 @@ EXAMPLES = {
     "proxy_pass": "molecule/proxy_pass/converge.yml",
     "remediate": "playbooks/remediate.yml",
     "supervision": "molecule/supervision/converge.yml",
+    "upstream_firewall": "molecule/upstream_firewall/converge.yml",
 }
 _MARKUP = re.compile(r"\b(?:B|C|I|M|O|RV|V)\((?P<text>(?:\\.|[^)\\])*)\)")
 

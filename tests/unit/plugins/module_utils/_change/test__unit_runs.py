@@ -41,7 +41,7 @@ def test_starting_and_enabling_are_taken_back(systemd: Systemd) -> None:
     outcome = ensure(Wanted(APP, enabled=True), check_mode=False)
     assert outcome.changes == [f"{APP}: enable", f"{APP}: start"]
     assert (systemd.is_running(APP), systemd.is_enabled(APP)) == (True, True)
-    expected = [f"{APP}: disabled again", f"{APP}: stopped again"]
+    expected = [f"{APP}: stopped again", f"{APP}: disabled again"]
     assert roll_back(check_mode=True) == expected
     assert (systemd.is_running(APP), systemd.is_enabled(APP)) == (True, True)
     assert roll_back() == expected
@@ -108,7 +108,7 @@ def test_a_run_of_several_changes_is_taken_back_to_its_beginning(systemd: System
     ensure(Wanted(APP, enabled=True), check_mode=False, run_id="r")
     ensure(Wanted(APP, enabled=False), check_mode=False, run_id="r")
     ensure(Wanted(APP, enabled=True), check_mode=False, run_id="r")
-    assert roll_back() == [f"{APP}: disabled again", f"{APP}: stopped again"]
+    assert roll_back() == [f"{APP}: stopped again", f"{APP}: disabled again"]
 
 
 def test_the_beginning_of_a_run_counts_and_not_what_came_in_between(systemd: Systemd) -> None:

@@ -1,0 +1,67 @@
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+from testinfra.host import Host
+
+#: The rules of others, in their order: not one of them is ours to touch.
+OTHERS = {
+    "app1": ["ct state established,related accept", "tcp dport 9100 accept", 'iifname != "lo" tcp dport 8000 drop'],
+    "app2": [
+        "-A INPUT -p tcp -m tcp --dport 9100 -j ACCEPT",
+        "-A INPUT ! -i lo -p tcp -m tcp --dport 8000 -j REJECT --reject-with icmp-port-unreachable",
+    ],
+    "web1": [],
+    "web2": ['oifname != "lo" tcp dport 8000 reject with tcp reset'],
+}
+OURS = {"app1": 2, "app2": 2, "web1": 0, "web2": 2}
+
+
+def rules(host: Host, name: str) -> list[str]:
+    if name == "app2":
+        return [line for line in host.check_output("iptables-save").splitlines() if line.startswith("-A")]
+    lines = [line.strip() for line in host.check_output("nft --stateless list ruleset").splitlines()]
+    return [line for line in lines if line.endswith(')"') or line.split(" ")[-1] in ("accept", "drop", "reset")]
+
+
+def test_the_sites_answer(name: str, status: Callable[[str], int]) -> None:
+    if not name.startswith("web"):
+        pytest.skip("it has no nginx")
+    assert [status(site) for site in ("near.example", "far.example")] == [200, 200]
+
+
+def test_rules_come_before_those_of_others_which_stay(host: Host, name: str) -> None:
+    found = rules(host, name)
+    ours = [rule for rule in found if "sre.bad_gateway (tcp 8000 " in rule]
+    assert len(ours) == OURS[name]
+    assert found == [*ours, *OTHERS[name]]
+
+
+def test_rules_are_narrow(host: Host, name: str) -> None:
+    for rule in rules(host, name)[: OURS[name]]:
+        assert ("saddr" in rule or "daddr" in rule or "-s " in rule) and "dport 8000" in rule
+
+
+def test_rules_survive_what_loads_the_others_again(host: Host, name: str) -> None:
+    if name not in ("app1", "web2"):
+        pytest.skip("it has no service that loads rules of nftables")
+    before = rules(host, name)
+    for verb in ("reload", "restart"):
+        host.check_output(f"systemctl {verb} nftables.service")
+        assert sorted(rules(host, name)) == sorted(before)
+
+
+def test_the_units_are_started_at_boot(host: Host, name: str) -> None:
+    units = host.check_output("ls /etc/systemd/system").split()
+    mine = [unit for unit in units if unit.startswith("bad-gateway-accept-")]
+    assert len(mine) == OURS[name]
+    for unit in mine:
+        assert host.check_output(f"systemctl is-enabled {unit}; systemctl is-active {unit}").split() == [
+            "enabled",
+            "active",
+        ]
