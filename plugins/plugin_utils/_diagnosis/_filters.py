@@ -19,6 +19,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failur
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import firewall_fix
 
 #: Which outcomes each verdict of a rule makes.
 _REJECTED = ("refused", "unreachable", "denied", "reset")
@@ -104,10 +105,11 @@ def _filtered(fleet: Fleet, cause: str, host: str, hits: list[tuple[Hit, FilterR
     counted = "" if rule["packets"] is None else f", {rule['packets']} packets so far"
     whom = f", for {rule['user']} alone" if rule["user"] else ""
     text = f"{rule['tool']}, {rule['where']}: {rule['rule']}{whom}{counted}"
+    stopped = failures_of([hit for hit, _unused in hits])
     return explain(
         fleet,
         cause,
-        failures_of([hit for hit, _unused in hits]),
+        stopped,
         host=host,
         confidence=None if _is_certain(hits) else "likely",
         evidence=[
@@ -118,4 +120,5 @@ def _filtered(fleet: Fleet, cause: str, host: str, hits: list[tuple[Hit, FilterR
                 for each in fleet.listeners(hit.place)
             ),
         ],
+        fix=firewall_fix(fleet, host, stopped),
     )

@@ -156,3 +156,44 @@ def test_one_rule_is_one_finding_and_the_certain_one_comes_first() -> None:
 def test_a_rule_does_not_keep_an_answer_back() -> None:
     record = site(probes=[probe(TCP, "timeout", phase="read")], **filtered(rule(TCP, verdict="drop")))
     assert "firewall_drop" not in [cause for cause, _host, _severity in named(record)]
+
+
+ALLOWED: dict[str, tuple[list[HostRecord], list[dict[str, Any]], tuple[str, ...]]] = {
+    "into the app's host": (
+        [front("timeout"), back(**filtered(rule(WIDE, verdict="drop")))],
+        [{"port": 8000, "source": "10.0.0.1"}],
+        (),
+    ),
+    "into the app's host, from one of several addresses": (
+        [
+            front("timeout", addresses=["10.0.0.1", "10.9.0.1", "fd00::1", "169.254.0.9"]),
+            back(**filtered(rule(WIDE, verdict="drop"))),
+        ],
+        [{"port": 8000}],
+        ("10.0.0.1", "10.9.0.1"),
+    ),
+    "out of nginx's host": (
+        [front(**filtered(rule(REMOTE))), back()],
+        [{"port": 8000, "destination": "10.0.0.2"}],
+        (),
+    ),
+    "on one host": (
+        [site(probes=[probe(TCP, "refused")], **filtered(rule(TCP)))],
+        [
+            {"port": 8000, "destination": "127.0.0.1", "interface": "lo"},
+            {"port": 8000, "source": "127.0.0.1", "interface": "lo"},
+        ],
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "allow", "candidates"), ALLOWED.values(), ids=ALLOWED)
+def test_what_would_let_nginx_through_is_left_to_people(
+    records: list[HostRecord], allow: list[dict[str, Any]], candidates: tuple[str, ...]
+) -> None:
+    fix = only(*records).fix
+    assert fix is not None
+    assert (fix.role, fix.automatic, fix.candidates) == ("upstream_firewall", False, candidates)
+    assert fix.variables == {"upstream_firewall_allow": allow}
+    assert ("set source" in fix.summary) == bool(candidates)
