@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, EndpointKey
 
 _LOCALHOST = ("127.0.0.1", "::1")
 _ALL_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, never bound
+_REMEMBERED = 1 << 16  # addresses: a fleet has few, and rules ask about the same ones again and again
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def is_wildcard(address: str) -> bool:
     return _canonical(address) in (_ALL_IPV4, "::", "*")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(_canonical(address)).is_loopback
@@ -96,6 +99,7 @@ def is_special_loopback(address: str) -> bool:
     return is_loopback(address) and _canonical(address) not in (*_LOCALHOST, "localhost")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _canonical(address: str) -> str:
     """One spelling for one address: no zone, no IPv4-mapped IPv6, no leading zeros."""
     try:
