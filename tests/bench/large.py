@@ -101,12 +101,14 @@ class _App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        body = b"alive\n"
+        body = b"alive\n" if self.command == "GET" else b""
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # a probe does not wait for the end
             self.wfile.write(body)
+
+    do_HEAD = do_GET
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -179,7 +181,9 @@ def mend_and_take_back(*, times: int) -> None:
     """Print how many requests of a healthy site fail while a sick one is mended and taken back again and again."""
     sick = {"server_name": f"site{LIVE}.example.com", "location": "/"}
     good = {**sick, "pass_to": f"127.0.0.1:{FIRST_PORT}"}
-    command = ["wrk", "-t1", "-c4", "-d1h", "-H", "Host: site0.example.com", f"http://127.0.0.1:{LISTEN}/"]
+    # A connection for each request: on one that stays open a request can cross nginx's closing it, reload or not.
+    headers = ["-H", "Host: site0.example.com", "-H", "Connection: close"]
+    command = ["wrk", "-t1", "-c4", "-d1h", *headers, f"http://127.0.0.1:{LISTEN}/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
         for turn in range(times):
             module("nginx_routes", {"routes": [good], "run_id": f"run{turn}"})

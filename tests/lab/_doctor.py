@@ -120,7 +120,7 @@ def _privileges(facts: Facts) -> list[Problem]:
 def _programs(facts: Facts) -> list[Problem]:
     problems = [
         Problem(f"{name} is missing", (COMMANDS[name],))
-        for name in ("podman", "mmdebstrap", "ssh", "ssh-keygen", "iptables", "nft")
+        for name in ("podman", "mmdebstrap", "ssh", "ssh-keygen", "iptables", "nft", "wrk")
         if name not in facts.commands
     ]
     runtimes = {"runc", "crun"} if facts.cgroup == "v2" else {"runc"}
