@@ -111,7 +111,7 @@ def take_up_units(units: Iterable[UnitAction], states: Iterable[UnitState]) -> l
     if wanted:
         _systemd.daemon_reload()
     told += [line for step in steps if not step.first for line in _tried(step.do)]
-    settled = {one.unit for one in was if one.running is False} | {step.unit for step in steps}
+    settled = {one.unit for one in was if one.running is False} | {step.unit for step in steps if step.settles}
     for one in wanted:
         if one.action != "none" and one.unit not in settled:
             told += _tried(partial(_systemd.revive, one.action, one.unit))

@@ -37,7 +37,7 @@ class Step:
     told: str  # for reports
     do: Callable[[], None]
     settles: bool = True  # whether the unit runs, or not, with its files as they are now
-    first: bool = False  # before systemd reads its units again: what stops a unit goes with its file
+    first: bool = False  # before systemd reads its units again, and forgets how to stop one whose file is gone
 
 
 def before_start(unit: str) -> list[UnitState]:
@@ -143,7 +143,9 @@ def _relink(was: Mapping[str, str], is_now: Mapping[str, str]) -> None:
 
 
 def _stopping(unit: str) -> Step:
-    return Step(unit=unit, told=f"{unit}: stopped again", do=lambda: _systemd.act("stop", unit), first=True)
+    # The others later: what was to stop with a unit, by a drop-in that is gone now, is to run on.
+    gone = not Path(_systemd.properties(unit, "FragmentPath")["FragmentPath"]).exists()
+    return Step(unit=unit, told=f"{unit}: stopped again", do=lambda: _systemd.act("stop", unit), first=gone)
 
 
 def _starting(unit: str) -> Step:

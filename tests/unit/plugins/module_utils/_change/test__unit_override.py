@@ -10,6 +10,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _jo
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import HEADER, Override
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Activation, apply
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_runs import Wanted, ensure
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._change._systemd_double import Systemd
 
 APP = "app.service"
@@ -69,6 +70,15 @@ def test_one_that_ended_meanwhile_is_started_once_by_a_rollback(systemd: Systemd
     systemd.asked.clear()
     _rollback.roll_back(run_id="", force=False, check_mode=False)
     assert systemd.asked == ["daemon-reload", f"reset-failed {APP}", f"start {APP}"]
+
+
+def test_one_that_the_run_enabled_too_takes_its_former_files_up(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    apply(OVERRIDE, RESTART, check_mode=False, run_id="r")
+    ensure(Wanted(APP, enabled=True), check_mode=False, run_id="r")
+    systemd.asked.clear()
+    _rollback.roll_back(run_id="r", force=False, check_mode=False)
+    assert systemd.asked[-1] == f"restart {APP}"
 
 
 def test_one_that_did_not_run_is_stopped_by_a_rollback(systemd: Systemd) -> None:

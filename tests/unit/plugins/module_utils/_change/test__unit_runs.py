@@ -14,6 +14,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
     _rollback,
     _unit_states,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import UnitAction, UnitState
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._recovery import take_up_units
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_runs import Wanted, ensure
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._change._systemd_double import Systemd
@@ -141,3 +143,10 @@ def test_how_it_ended_is_kept_before_systemd_forgets_it(systemd: Systemd) -> Non
     was = ensure(Wanted(APP), check_mode=False).was
     assert (was["state"], was["result"], was["exit_status"]) == ("inactive", "exit-code", 3)
     assert systemd.asked == [f"reset-failed {APP}", f"start {APP}"]
+
+
+def test_one_whose_file_goes_is_stopped_while_systemd_still_knows_how(systemd: Systemd) -> None:
+    systemd.add(APP, running=True)
+    (systemd.units.parent / "vendor" / APP).unlink()
+    assert take_up_units([UnitAction(APP)], [UnitState(APP, running=False)]) == []
+    assert systemd.asked == [f"stop {APP}", "daemon-reload"]
