@@ -85,7 +85,7 @@ class Systemd:
             return self._start(unit)
         if verb == "stop":
             (self._running / unit).unlink()
-        elif verb == "enable":
+        elif verb == "enable" and not self.is_enabled(unit):
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(self._vendor / unit)
         elif verb == "disable":
