@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -34,7 +35,7 @@ sys.path[0] = str(ROOT / "tests")  # in place of this directory, where bench.py 
 from bench.vhosts import write_vhosts  # noqa: E402
 
 INSIDE = "--inside"
-LISTEN, FIRST_PORT, LIVE = 8080, 20000, 5
+LISTEN, LISTEN_TLS, FIRST_PORT, LIVE = 8080, 8443, 20000, 5
 MEBIBYTE = 1024 * 1024
 
 
@@ -89,7 +90,9 @@ class Nginx:
         try:
             yield
         finally:
-            subprocess.run(self._command("-s", "quit"), check=True, capture_output=True)
+            subprocess.run(self._command("-s", "stop"), check=True, capture_output=True)
+            while Path(self.prefix, "nginx.pid").exists():
+                time.sleep(0.05)
 
     def _command(self, *words: str) -> list[str]:
         return ["nginx", "-p", f"{self.prefix}/", "-c", "nginx.conf", *words]
@@ -108,7 +111,7 @@ class _App(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):  # a probe does not wait for the end
             self.wfile.write(body)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the names are http.server's
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -214,21 +217,28 @@ def measure(*, vhosts: int, rounds: int, times: int) -> None:
     """All of it, inside the namespaces."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with tempfile.TemporaryDirectory(prefix="bad_gateway_bench_") as directory:
-        records, prefix = Path(directory, "records"), Path(directory, "nginx")
+        Path(directory).chmod(0o755)
+        records = Path(directory, "records")
         records.mkdir()
         subprocess.run(["mount", "--bind", str(records), "/var/lib"], check=True)
-        Path(directory).chmod(0o755)
-        write_vhosts(prefix, vhosts, listen=LISTEN, first_port=FIRST_PORT)
-        nginx = Nginx(prefix)
-        print(f"\n{vhosts} vhosts with {vhosts} upstreams; medians of {rounds} runs, in turn with nginx -t", flush=True)
-        with nginx.running():
-            observe_and_test(nginx, rounds=rounds, apps="no app answers")
-            with live_apps(range(FIRST_PORT, FIRST_PORT + LIVE)) as servers:
-                observe_and_test(nginx, rounds=rounds, apps=f"{LIVE} apps answer")
-                most = max(server.connections for server in servers)
-                _row("connections to an app in a run", most / (rounds + 1), at_most=1)
-                change_and_test(nginx, rounds=rounds)
-                mend_and_take_back(times=times)
+        for name, tls in (("TLS, a certificate for each", LISTEN_TLS), ("no TLS", None)):
+            prefix = Path(directory, f"nginx{tls or ''}")
+            write_vhosts(prefix, vhosts, listen=LISTEN, first_port=FIRST_PORT, tls=tls)
+            nginx = Nginx(prefix)
+            print(f"\n==> {vhosts} vhosts with {vhosts} upstreams, {name}; medians of {rounds} runs", flush=True)
+            with nginx.running():
+                look_and_change(nginx, rounds=rounds)
+        with nginx.running(), live_apps(range(FIRST_PORT, FIRST_PORT + LIVE)):
+            mend_and_take_back(times=times)
+
+
+def look_and_change(nginx: Nginx, *, rounds: int) -> None:
+    """What one look and one edit cost, without and with app servers."""
+    observe_and_test(nginx, rounds=rounds, apps="no app answers")
+    with live_apps(range(FIRST_PORT, FIRST_PORT + LIVE)) as servers:
+        observe_and_test(nginx, rounds=rounds, apps=f"{LIVE} apps answer")
+        _row("connections to an app in a run", max(one.connections for one in servers) / (rounds + 1), at_most=1)
+        change_and_test(nginx, rounds=rounds)
 
 
 def main() -> None:
@@ -239,6 +249,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20, help="changes taken back under load (default 20)")
     parser.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    missing = [name for name in ("nginx", "wrk", "openssl", "ip", "unshare") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        sys.exit(" and ".join(["this needs root", *missing]))
     if not arguments.inside:
         unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
         os.execvp(unshare[0], [*unshare, sys.executable, __file__, INSIDE, *sys.argv[1:]])

@@ -10,6 +10,7 @@ It stands alone under its prefix and needs no root: `nginx -t -p PREFIX -c nginx
 from __future__ import annotations
 
 import argparse
+import subprocess
 from pathlib import Path
 
 _MAIN = """\
@@ -41,7 +42,7 @@ upstream app_{number} {{
 }}
 
 server {{
-    listen 127.0.0.1:{listen};
+    listen 127.0.0.1:{listen};{tls}
     server_name site{number}.example.com;
 
     location / {{
@@ -57,20 +58,38 @@ server {{
 """
 
 
-def write_vhosts(prefix: Path, count: int, *, listen: int = 8080, first_port: int = 20000, ports: int = 10000) -> Path:
+_TLS = """
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate site.crt;
+    ssl_certificate_key site.key;"""
+
+
+def write_vhosts(
+    prefix: Path, count: int, *, listen: int = 8080, first_port: int = 20000, ports: int = 10000, tls: int | None = None
+) -> Path:
     """Write `count` vhosts under `prefix`, all on one listener, and return the main file.
 
-    The app servers' ports begin at `first_port` and start again there after `ports` of them.
+    The app servers' ports begin at `first_port` and start again there after `ports` of them. `tls` is the port of a
+    second listener with TLS; every vhost reads its certificate then, as they do where each has its own.
     """
     directory = prefix / "conf.d"
     directory.mkdir(parents=True, exist_ok=True)
     (prefix / "tmp").mkdir(exist_ok=True)
     main = prefix / "nginx.conf"
     main.write_text(_MAIN, encoding="utf-8")
+    if tls is not None:
+        _write_certificate(prefix)
+    more = "" if tls is None else _TLS.format(port=tls)
     for number in range(count):
-        text = _VHOST.format(number=number, port=first_port + number % ports, listen=listen)
+        text = _VHOST.format(number=number, port=first_port + number % ports, listen=listen, tls=more)
         (directory / f"site{number:05}.conf").write_text(text, encoding="utf-8")
     return main
+
+
+def _write_certificate(prefix: Path) -> None:
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "site.key"]
+    command = ["openssl", "req", "-x509", *key, "-out", "site.crt", "-days", "30", "-subj", "/CN=example.com"]
+    subprocess.run(command, cwd=prefix, check=True, capture_output=True)
 
 
 def main() -> None:
@@ -79,8 +98,9 @@ def main() -> None:
     parser.add_argument("prefix", type=Path, help="directory to write to; it is made when it is not there")
     parser.add_argument("--count", type=int, default=1000, help="number of vhosts (default 1000)")
     parser.add_argument("--listen", type=int, default=8080, help="port of the listener (default 8080)")
+    parser.add_argument("--tls", type=int, help="port of a listener with TLS (default none)")
     arguments = parser.parse_args()
-    print(write_vhosts(arguments.prefix, arguments.count, listen=arguments.listen))
+    print(write_vhosts(arguments.prefix, arguments.count, listen=arguments.listen, tls=arguments.tls))
 
 
 if __name__ == "__main__":
