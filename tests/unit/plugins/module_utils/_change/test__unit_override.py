@@ -87,7 +87,7 @@ def test_one_that_did_not_run_is_stopped_by_a_rollback(systemd: Systemd) -> None
     assert systemd.is_running(APP)
     _rollback.roll_back(run_id="", force=False, check_mode=False)
     assert (systemd.is_running(APP), OVERRIDE.path.exists()) == (False, False)
-    assert systemd.asked[-2:] == [f"stop {APP}", "daemon-reload"]
+    assert systemd.asked[-2:] == ["daemon-reload", f"stop {APP}"]
 
 
 def test_a_unit_that_is_not_there_is_named_or_left_out(systemd: Systemd) -> None:
