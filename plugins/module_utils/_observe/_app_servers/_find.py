@@ -282,7 +282,9 @@ class _Finder:
 
     def _with_family(self, server: _Server) -> _Server:
         pids = tuple(_family(server.root, table=self._table)) if server.root else ()
-        listens = tuple(listener_key(one) for one in self._listeners if one["pid"] in pids)
+        # What starts an app may have started nginx too, in a container for example.
+        own = [one for one in self._listeners if one["pid"] in pids and _may_be_app(one)]
+        listens = tuple(listener_key(one) for one in own)
         return replace(server, pids=pids, listens=listens)
 
     def without_unit(self) -> list[_Server]:

@@ -180,3 +180,10 @@ def test_tcp_listeners_in_another_network_are_not_where_an_app_server_can_be_rea
         one["network_namespace"] = "net:[4026532999]"
     (app,) = found([unit("a.service", "/usr/bin/gunicorn app:app")], processes, [tcp, path])
     assert app["listens"] == ["unix:/run/a.sock"]
+
+
+def test_an_nginx_that_an_app_started_is_no_app_server(tmp_path: Path) -> None:
+    proc_of(tmp_path, 10)
+    processes = table(tmp_path, process(10, "python3 serve.py"), process(11, "nginx: master process nginx", parent=10))
+    (app,) = found([], processes, [listener(10, "python3", 8000), listener(11, "nginx", 80)])
+    assert (app["pids"], app["listens"]) == ([10, 11], ["tcp:127.0.0.1:8000"])
