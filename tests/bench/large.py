@@ -189,7 +189,7 @@ def mend_and_take_back(*, times: int) -> None:
     good = {**sick, "pass_to": f"127.0.0.1:{FIRST_PORT}"}
     # A connection for each request: on one that stays open a request can cross nginx's closing it, reload or not.
     headers = ["-H", "Host: site0.example.com", "-H", "Connection: close"]
-    command = ["wrk", "-t1", "-c4", "-d1h", *headers, f"http://127.0.0.1:{LISTEN}/"]
+    command = ["wrk", "-t1", "-c4", "-d1h", "--timeout", "20s", *headers, f"http://127.0.0.1:{LISTEN}/"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
         for turn in range(times):
             module("nginx_routes", {"routes": [good], "run_id": f"run{turn}"})
