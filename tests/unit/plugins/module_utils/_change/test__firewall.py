@@ -109,12 +109,16 @@ def _stop(kernel: Kernel) -> None:
     kernel.systemd.run(["systemctl", "stop", "--", NGINX.unit])
 
 
+def _disable(kernel: Kernel) -> None:
+    kernel.systemd.run(["systemctl", "disable", "--", NGINX.unit])
+
+
 def _edit(kernel: Kernel) -> None:
     with (kernel.systemd.units / NGINX.unit).open("a") as file:
         file.write("# by hand\n")
 
 
-@pytest.mark.parametrize("harm", [_flush, _stop, _edit])
+@pytest.mark.parametrize("harm", [_flush, _stop, _disable, _edit])
 def test_a_rule_that_was_lost_is_renewed(kernel: Kernel, harm: Any) -> None:
     allow()
     written = (kernel.systemd.units / NGINX.unit).read_bytes()

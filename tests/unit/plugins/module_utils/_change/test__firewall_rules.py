@@ -100,3 +100,9 @@ def test_every_chain_that_stops_it_counts() -> None:
     assert [one.where for one in of_tool(found, "nftables")] == ["inet filter input"]
     assert [one.where for one in of_tool(found, "iptables")] == ["ip filter INPUT"]
     assert of_tool(found, "ufw") == found
+
+
+def test_a_chain_that_only_stands_beside_it_does_not_count() -> None:
+    table = filters(DROP).tables[0]
+    table.chains["early"] = Chain(name="early", hook="input", priority=-10)
+    assert [one.where for one in stops(NGINX, Filters([table]))] == ["inet filter input"]

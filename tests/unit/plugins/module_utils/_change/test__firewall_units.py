@@ -131,6 +131,15 @@ def test_removing_names_only_our_rule(tmp_path: Path) -> None:
     ]
 
 
+def test_systemd_gets_every_word_as_one() -> None:
+    """Its own quotes and dollars are told apart from those of the shell and of nft."""
+    lines = render(FOUR, commands(FOUR, [stop("nftables")], tool="auto")).decode().splitlines()
+    assert lines[-4].startswith("ExecStop=-/bin/sh -c '/sbin/nft -a list chain inet filter input | grep -F \\'sre.bad")
+    assert lines[-4].endswith(
+        "from 10.0.0.1)\\' | while read -r line; do /sbin/nft delete rule inet filter input handle $${line##* }; done'"
+    )
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze judges the unit")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     path = tmp_path / FOUR.unit
