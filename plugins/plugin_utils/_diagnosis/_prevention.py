@@ -24,11 +24,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     Finding,
     Fix,
 )
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import (
-    keepalive_fix,
-    upstream_fix,
-    workers_fix,
-)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import Behind, behind, settings_of
 
 _QUIET_LEVELS = ("crit", "alert", "emerg")  # errno 111, a refused connection, is an "error"
@@ -75,9 +70,6 @@ def max_fails_trap(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[F
                         routes=[AffectedRoute.of(route) for route in routes],
                         told=[("config", text)],
                         source=f"{host}:{upstream['file']}:{upstream['line']}",
-                        fix=upstream_fix(
-                            upstream["name"], {"max_fails": 3, "fail_timeout": "10s"}, "Give each server max_fails=3"
-                        ),
                     )
                 )
     return found
@@ -98,7 +90,6 @@ def keepalive_relation(fleet: Fleet, explanations: Sequence[Explanation]) -> lis
                     subject=subject,
                     uses=[use for use, _other in racing],
                     told=[(each.kind, each.text) for each in keepalive_evidence(use, other.app, host)],
-                    fix=keepalive_fix(use, other.app),
                 )
             )
     return found
@@ -129,7 +120,6 @@ def workers_unfit(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[Fi
             continue
         text = _misfit(fleet, host, app)
         if text:
-            fix = workers_fix(app, "Choose a number of workers")
             found.append(
                 _risk(
                     "workers_unfit",
@@ -137,7 +127,6 @@ def workers_unfit(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[Fi
                     subject=subject,
                     uses=[use for use, _other in hits],
                     told=[("capacity", text)],
-                    fix=fix,
                 )
             )
     return found

@@ -15,12 +15,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._closin
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import units_evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Evidence, Fix
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import (
-    buffers_fix,
-    keepalive_fix,
-    workers_fix,
-)
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import (
     Behind,
     Symptom,
@@ -40,14 +35,6 @@ _WAITING = ("timeout_header", "timeout_send")
 _DIRECT = {
     "too_big_header": "too_big_header",
     "invalid_header": "invalid_response_header",
-}
-
-
-#: What another number of workers mends.
-_BY_WORKERS = {
-    "app_pool_saturated": "More workers, or faster requests",
-    "phpfpm_saturated": "More children, as far as memory allows",
-    "worker_oom_killed": "Fewer workers, or more memory",
 }
 
 
@@ -163,7 +150,6 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
         uses=[use for each in trouble.symptoms for use in each.uses],
         endpoint=trouble.symptoms[0].uses[0].endpoint["key"],
         severity="risk" if all(over) else "intermittent",
-        fix=_fix(cause, trouble),
         confidence=trouble.confidence,
         evidence=[
             *(Evidence(kind="error_log", text=text, source=host) for text in over if all(over)),
@@ -173,17 +159,6 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
             *units_evidence(fleet, host, [unit] if unit else []),
         ],
     )
-
-
-def _fix(cause: str, trouble: _Trouble) -> Fix | None:
-    """What an operator can do; the rest is for whoever writes the app."""
-    use, app = trouble.symptoms[0].uses[0], trouble.other.app if trouble.other else None
-    if cause == "too_big_header":
-        return buffers_fix(use)
-    if cause == "keepalive_race":
-        return keepalive_fix(use, app)
-    summary = _BY_WORKERS.get(cause)
-    return workers_fix(app, summary) if summary else None
 
 
 def _served(fleet: Fleet, symptom: Symptom) -> list[Evidence]:

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _plan
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding, Fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Choice, ChoiceError, plans
 
@@ -72,3 +75,13 @@ def test_what_is_not_wanted_is_not_planned(choice: Choice, taken: bool) -> None:
 def test_a_cause_that_is_none_cannot_be_chosen() -> None:
     with pytest.raises(ChoiceError, match=r"'app_down' is no cause; there are: .*app_not_running"):
         Choice(only=("app_down",))
+
+
+def test_only_roles_that_exist_are_named() -> None:
+    rules = Path(_plan.__file__).parent
+    named = {
+        role for path in rules.glob("*.py") for role in re.findall(r'role="(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    roles = {path.name for path in (rules.parents[2] / "roles").iterdir()}
+    assert named | {role for side in _plan.SIDES.values() for role in side} <= roles
+    assert named >= {"supervision", "proxy_pass"}

@@ -336,26 +336,6 @@ def test_what_was_before_nginx_read_its_configuration_anew_is_a_risk() -> None:
     assert "too_big_header" in [each.cause for each in diagnose(fleet(record)).findings]
 
 
-@pytest.mark.parametrize(
-    ("kind", "signature", "told", "role"),
-    [
-        ("gunicorn", "gunicorn_worker_sigkill", "closed_before_header", "gunicorn_workers"),
-        ("gunicorn", "gunicorn_worker_timeout", "closed_before_header", None),
-        ("php-fpm", "phpfpm_max_children", "timeout_header", "app_capacity"),
-        ("other", "uwsgi_listen_queue_full", "timeout_header", None),
-        ("gunicorn", "", "too_big_header", "upstream_keepalive"),
-        ("gunicorn", "", "timeout_header", None),
-    ],
-)
-def test_what_an_operator_can_do_is_offered_and_never_done_unasked(
-    kind: str, signature: str, told: str, role: str | None
-) -> None:
-    journals = [journal(said(signature))] if signature else []
-    (finding,) = found(site(log=[line(told)], apps=[app(TCP, kind=kind)], journals=journals))
-    assert (finding.fix.role if finding.fix else None) == role
-    assert finding.fix is None or not finding.fix.automatic
-
-
 def test_one_kind_of_lines_that_goes_on_is_enough() -> None:
     over = line(last="2026/11/21 03:00:04", first="2026/11/21 03:00:04")
     on = line("reset_before_header")
