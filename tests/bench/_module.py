@@ -26,7 +26,7 @@ _run = subprocess.run
 def _counted(argv: list[str], **options: Any) -> Any:
     begin = time.monotonic()
     try:
-        return _run(argv, **options)
+        return _run(argv, check=options.pop("check", False), **options)
     finally:
         if "-t" in argv:
             tests.append(time.monotonic() - begin)
