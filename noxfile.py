@@ -60,11 +60,16 @@ def unit_host(session: nox.Session) -> None:
     session.run("pytest", "--quiet", "tests/unit/plugins/module_utils", *session.posargs)
 
 
+#: Twenty hosts, and twenty turns under load: longer than all others together.
+LONG_SCENARIOS = {"fleet", "no_request_lost"}
+
+
 @nox.session(venv_backend="none")
 def molecule(session: nox.Session) -> None:
-    """Every Molecule scenario, on systemd hosts."""
+    """Every Molecule scenario, on systemd hosts; the long ones when they are named."""
     _require_lab(session)
-    for scenario in session.posargs or sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")):
+    scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    for scenario in session.posargs or sorted(scenarios - LONG_SCENARIOS):
         session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
 
 
