@@ -207,7 +207,7 @@ def test_an_unresolved_name_is_one_probe_that_says_so() -> None:
     ],
 )
 def test_where_the_worker_may_not_pass(tmp_path: Path, directory: int, file: int, denied: str) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:-1]):
+    for parent in (tmp_path, *list(tmp_path.parents)[:-1]):
         parent.chmod(parent.stat().st_mode | 0o011)
     path = tmp_path / "open" / "app.sock"
     path.parent.mkdir()
