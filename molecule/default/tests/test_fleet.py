@@ -31,9 +31,7 @@ def test_the_apps_come_back_after_a_reboot(name: str, unit_state: Callable[[str]
 
 
 def test_the_report_of_the_second_run_finds_nothing_that_hurts(report: Any) -> None:
-    # The logs still tell of the minutes before, which is a risk at most.
-    assert [finding["cause"] for finding in report["findings"] if finding["severity"] != "risk"] == []
-    assert {finding["cause"] for finding in report["findings"]} <= {"restart_window"}
+    assert report["findings"] == []
     assert {host: data["changed"] for host, data in report["hosts"].items()} == {key: [] for key in SITES}
 
 

@@ -28,7 +28,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     Confidence,
     Evidence,
     Finding,
-    Severity,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._network import (
     CONNTRACK_LINES,
@@ -118,7 +117,7 @@ def ipv6_was_tried(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Ex
 
 
 def restart_window(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
-    """Nobody listened for a moment, and then the unit was started."""
+    """Nobody listened for a moment, and then the unit was started, again and again."""
     found = []
     for complaint in complaints(fleet, explanations, _GONE):
         unit, place = _unit(fleet, complaint), complaint.place
@@ -126,20 +125,18 @@ def restart_window(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Ex
         if unit is None or place is None or gap is None or not -1 <= gap <= _AFTER_GAP:
             continue
         starts = _starts(fleet, place.host, unit)
-        if complaint.minutes > 2 * max(starts, 1):
-            continue  # it was down for longer than a restart takes
-        text = f"{unit['name']} was started at {unit['active_since']}"
-        times = f", {starts} times within the last hour" if starts > 1 else ""
+        if starts < _OFTEN or complaint.minutes > 2 * starts:
+            continue  # somebody mended it, or it was down for longer than a restart takes
+        text = f"{unit['name']} was started at {unit['active_since']}, {starts} times within the last hour"
         found.append(
             _finding(
                 "restart_window",
                 complaint.uses,
                 host=place.host,
                 subject=complaint.key,
-                severity="intermittent" if starts >= _OFTEN else "risk",
                 confidence="likely",
                 evidence=[
-                    Evidence(kind="unit", text=text + times, source=place.host),
+                    Evidence(kind="unit", text=text, source=place.host),
                     *complaint.evidence,
                     *units_evidence(fleet, place.host, [unit["name"]]),
                 ],
@@ -155,14 +152,13 @@ def _finding(
     host: str,
     subject: str,
     evidence: Iterable[Evidence],
-    severity: Severity = "intermittent",
     confidence: Confidence = "certain",
 ) -> Explanation:
     finding = Finding(
         cause=cause,
         host=host,
         subject=subject,
-        severity=severity,
+        severity="intermittent",
         confidence=confidence,
         routes=affected(uses),
         endpoint=uses[0].endpoint["key"],
@@ -275,11 +271,15 @@ def _dying(fleet: Fleet, host: str, unit: Unit) -> Trouble | None:
 
 
 def _starts(fleet: Fleet, host: str, unit: Unit) -> int:
-    """How often the unit was started within the last hour, as its journal says."""
+    """How often somebody started the unit within the last hour, as its journal says: not what revived it by itself."""
+    return _times(fleet, host, unit, START_LINES) - _times(fleet, host, unit, RESTART_LINES)
+
+
+def _times(fleet: Fleet, host: str, unit: Unit, signatures: Sequence[str]) -> int:
     observation = fleet.observations[host]
     return sum(
         count
-        for event in _journals.events(fleet, host, unit["name"], START_LINES)
+        for event in _journals.events(fleet, host, unit["name"], signatures)
         for minute, count in event["per_minute"].items()
         if (age := seconds_ago(observation, f"{minute}:00")) is not None and age <= RECENT
     )

@@ -115,10 +115,9 @@ NAMED: dict[str, tuple[list[HostRecord], tuple[str, str, str]]] = {
         [dying(line("connect_refused"), **KILLED)],
         ("unit_killed_by_oom_policy", "web1", "intermittent"),
     ),
-    "it was restarted": ([complained(line("connect_refused"), started=STARTED)], ("restart_window", "web1", "risk")),
-    "it was restarted, its socket went away": (
-        [complained(line("connect_enoent", SOCKET), started=STARTED, key=SOCKET)],
-        ("restart_window", "web1", "risk"),
+    "it was restarted again and again, its socket went away each time": (
+        [complained(line("connect_enoent", SOCKET), started=STARTED, key=SOCKET, **starts(4))],
+        ("restart_window", "web1", "intermittent"),
     ),
     "it was restarted again and again": (
         [complained(line("connect_refused"), started=STARTED, **starts(4))],
@@ -137,6 +136,14 @@ def test_what_it_was(records: list[HostRecord], expected: tuple[str, str, str]) 
 
 SILENT: dict[str, list[HostRecord]] = {
     "refused once, nobody knows why": [complained(line("connect_refused"))],
+    "it was restarted once, as who mends it does": [complained(line("connect_refused"), started=STARTED, **starts(1))],
+    "it died again and again until it was mended": [
+        complained(
+            line("connect_refused"),
+            started=STARTED,
+            journals=[journal(said("systemd_started", count=5), said("systemd_scheduled_restart", count=4))],
+        )
+    ],
     "refused long before the start": [complained(line("connect_refused", last="2026/11/21 02:50:00"), started=STARTED)],
     "refused after the start": [complained(line("connect_refused"), started="Sat 2026-11-21 02:50:00 UTC")],
     "it was down for an hour": [
@@ -180,10 +187,10 @@ def test_a_start_in_time_is_shown_with_the_lines_before_it() -> None:
     assert "3 x connect_refused, from 2026/11/21 03:00:00 to 2026/11/21 03:00:09" in shown(finding)
 
 
-def test_a_risk_of_restarts_hides_no_other_advice() -> None:
+def test_restarts_hide_no_other_advice() -> None:
     shop = unit(active_since=STARTED, restart="no")
-    record = complained(line("connect_refused"), units=[shop, nginx_unit()])
-    assert [each.cause for each in findings(record)] == ["app_not_supervised", "restart_window"]
+    record = complained(line("connect_refused"), units=[shop, nginx_unit()], **starts(4))
+    assert [each.cause for each in findings(record)] == ["restart_window", "app_not_supervised"]
 
 
 def test_one_dying_app_is_one_finding_for_all_its_routes() -> None:
