@@ -174,7 +174,7 @@ def _inside(workers: Sequence[int], pids: Sequence[int], proc: Path) -> tuple[li
     return memory, max(files, default=0)
 
 
-def _workers(root: Process, table: ProcessTable) -> list[int]:
+def workers_of(root: Process, table: ProcessTable) -> list[int]:
     """Below the master, without the helpers of Python's multiprocessing."""
     children = table.children(root.pid)
     return sorted(child.pid for child in children if not _HELPERS.search(" ".join(child.argv)))
@@ -182,7 +182,7 @@ def _workers(root: Process, table: ProcessTable) -> list[int]:
 
 def measure(root: Process, pids: Sequence[int], *, table: ProcessTable, cgroups: Cgroups, notes: Notes) -> AppCapacity:
     """Of a running app server: `root` is its master, `pids` are all of its processes."""
-    proc, workers = table.proc, _workers(root, table)
+    proc, workers = table.proc, workers_of(root, table)
     measured = (workers or [root.pid])[:_MOST_MEASURED]
     look = partial(_inside, measured, list(pids)[:_MOST_MEASURED], proc)
     memory: list[int] = []

@@ -71,6 +71,7 @@ class Systemd:
             "ExecMainStatus": "0" if self.is_running(unit) else "3",
             "NRestarts": "0",
             "Type": "simple",
+            "DropInPaths": "",
             **dict.fromkeys(("Requires", "Wants", "BindsTo", "Conflicts", "ConflictedBy"), ""),
             **self.ties.get(unit, {}),
         }
