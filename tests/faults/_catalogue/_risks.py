@@ -41,6 +41,7 @@ FAULTS = (
         "localhost_target",
         "the target is written as localhost",
         risky(gunicorn("[::]:8000"), target="http://localhost:8000"),
+        Run("grep -q '^::1.*localhost' /etc/hosts || echo '::1 localhost' >>/etc/hosts; systemctl reload nginx"),
     ),
     fault(
         "max_fails_trap",
