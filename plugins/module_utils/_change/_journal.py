@@ -67,6 +67,7 @@ class UnitState:
     unit: str
     running: bool | None = None
     links: Mapping[str, str] | None = None  # what enables it: symbolic links with their targets
+    workers: int | None = None  # how many a gunicorn has
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Callable, Collection, Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _systemd, _unit_states
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, WriteError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
+    ChangeError,
+    InterferenceError,
+    WriteError,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
     FileRecord,
     Journal,
@@ -29,7 +33,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace i
     stage,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._signals import ends_wait
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 
 
 def recover(*, force: bool = False) -> list[str]:
@@ -121,7 +124,7 @@ def take_up_units(units: Iterable[UnitAction], states: Iterable[UnitState]) -> l
 def _tried(deed: Callable[[], None]) -> list[str]:
     try:
         deed()
-    except (SystemdError, OSError) as error:
+    except (ChangeError, OSError) as error:
         return [str(error)]
     return []
 

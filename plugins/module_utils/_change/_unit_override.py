@@ -64,16 +64,8 @@ def apply(override: Override, how: Activation, *, check_mode: bool, run_id: str 
         if override.optional and not _systemd.is_known(override.unit):
             return Outcome(unit=override.unit, path=str(override.path), recovered=recovered)
         _systemd.require_loaded(override.unit)
-        after = _text_for(override)
-        edit = Edit(
-            path=str(override.path),
-            old=read(override.path),
-            new=None if after is None else after.encode(),
-            empty=(str(override.path.parent),),
-        )
+        edit = edit_of(override)
         changed = edit.old != edit.new
-        if changed and after is not None:
-            _verify(override, after)
         reload = changed or _systemd.properties(override.unit, "NeedDaemonReload")["NeedDaemonReload"] == "yes"
         if check_mode:
             require_writable([edit] if changed else [])
@@ -86,11 +78,25 @@ def apply(override: Override, how: Activation, *, check_mode: bool, run_id: str 
         path=edit.path,
         recovered=recovered,
         changed=reload,
-        before=_text(edit.old),
-        after=_text(edit.new),
+        before=text_of(edit.old),
+        after=text_of(edit.new),
         reloaded=reload and not check_mode,
         action=how.action if changed else "none",
     )
+
+
+def edit_of(override: Override) -> Edit:
+    """What becomes of the drop-in; SystemdError when systemd would refuse what is new in it."""
+    after = _text_for(override)
+    edit = Edit(
+        path=str(override.path),
+        old=read(override.path),
+        new=None if after is None else after.encode(),
+        empty=(str(override.path.parent),),
+    )
+    if after is not None and edit.old != edit.new:
+        _verify(override, after)
+    return edit
 
 
 def _text_for(override: Override) -> str | None:
@@ -101,7 +107,7 @@ def _text_for(override: Override) -> str | None:
     return render(with_reset(override.sections, type=_systemd.properties(override.unit, "Type")["Type"]))
 
 
-def _text(content: bytes | None) -> str:
+def text_of(content: bytes | None) -> str:
     return (content or b"").decode("utf-8", "backslashreplace")
 
 

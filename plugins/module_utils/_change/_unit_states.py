@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How units were before a change: whether they ran, and what enables them; and bringing that back.
+"""How units were before a change: whether they ran, what enables them, how many workers; and bringing that back.
 
 Enabling a unit is symbolic links below systemd's directory. These are kept and put back themselves: what
 `systemctl disable` removes need not be what was made.
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterable, Mapping, Sequence
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _live_workers, _systemd
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import UnitState
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._live_workers import WorkersError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import remove_empty, sync_directory
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
 
@@ -91,6 +92,7 @@ def merged(states: Iterable[UnitState]) -> list[UnitState]:
             unit=one.unit,
             running=one.running if known.running is None else known.running,
             links=one.links if known.links is None else known.links,
+            workers=one.workers if known.workers is None else known.workers,
         )
     return list(units.values())
 
@@ -102,18 +104,27 @@ def now(states: Iterable[UnitState]) -> list[UnitState]:
             unit=one.unit,
             running=None if one.running is None else are_running([one.unit])[0],
             links=None if one.links is None else links(one.unit),
+            workers=None if one.workers is None else _workers(one.unit),
         )
         for one in states
     ]
 
 
+def _workers(unit: str) -> int | None:
+    try:
+        return _live_workers.running(unit)
+    except WorkersError:
+        return None  # it will be said by what is to bring them back
+
+
 def steps(wanted: Iterable[UnitState]) -> list[Step]:
-    """What has to be done to bring units back: who is to stop first, then links, then who is to run."""
+    """What has to be done to bring units back: who is to stop first, then links, then who is to run, with how many."""
     was = list(wanted)
     pairs = list(zip(was, now(was)))
     found = [_stopping(old.unit) for old, new in pairs if new.running and old.running is False]
     found += [_linking(old, new) for old, new in pairs if old.links != new.links]
     found += [_starting(old.unit) for old, new in pairs if old.running and new.running is False]
+    found += [_counting(old.unit, old.workers) for old, new in pairs if old.workers and old.workers != new.workers]
     return found
 
 
@@ -150,3 +161,8 @@ def _stopping(unit: str) -> Step:
 
 def _starting(unit: str) -> Step:
     return Step(unit=unit, told=f"{unit}: started again", do=lambda: _systemd.revive("start", unit))
+
+
+def _counting(unit: str, workers: int) -> Step:
+    told = f"{unit}: {workers} workers again"
+    return Step(unit=unit, told=told, do=lambda: _live_workers.bring_to(unit, workers), settles=False)

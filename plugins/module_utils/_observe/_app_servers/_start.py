@@ -40,6 +40,9 @@ _BEFORE_THE_PROGRAM = re.compile(
     r"|ddtrace-run|newrelic-admin|run-program|opentelemetry-instrument|&&|;)$"
 )
 
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
+_ALONE = re.compile(r"\$\w+")
+
 
 @dataclass(frozen=True)
 class Start:
@@ -113,9 +116,16 @@ def program_of(argv: Sequence[str]) -> str | None:
 
 
 def expanded(argv: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """$NAME and ${NAME} as systemd and shells replace them; unknown ones stay, so that they can be told."""
+    """$NAME and ${NAME} as systemd and shells replace them; unknown ones stay, so that they can be told.
+
+    What $NAME holds is as many words as it looks, when it stands alone.
+    """
 
     def value(match: re.Match[str]) -> str:
         return environment.get(match["braced"] or match["plain"], match[0])
 
-    return tuple(re.sub(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))", value, word) for word in argv)
+    found: list[str] = []
+    for word in argv:
+        text = _VARIABLE.sub(value, word)
+        found += split_words(text) if _ALONE.fullmatch(word) else [text]
+    return tuple(found)

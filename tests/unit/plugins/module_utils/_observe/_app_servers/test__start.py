@@ -53,6 +53,13 @@ def test_variables_are_replaced_and_unknown_ones_stay() -> None:
     assert expanded(["$A", "${B}:1", "$C"], {"A": "a", "B": "b"}) == ("a", "b:1", "$C")
 
 
+def test_a_variable_that_stands_alone_is_as_many_words_as_it_looks() -> None:
+    environment = {"OPTIONS": "--workers 3 --name 'my shop'", "EMPTY": ""}
+    argv = ["gunicorn", "$OPTIONS", "$EMPTY", "x$OPTIONS", "${OPTIONS}"]
+    options = environment["OPTIONS"]
+    assert expanded(argv, environment) == ("gunicorn", "--workers", "3", "--name", "my shop", f"x{options}", options)
+
+
 @pytest.mark.parametrize(
     ("argv", "prefixes"),
     [
