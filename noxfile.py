@@ -73,8 +73,7 @@ def molecule(session: nox.Session) -> None:
         session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
 
 
-# Not of those that run when none is named, yet: it takes longer than all others together.
-@nox.session(venv_backend="none", default=False)
+@nox.session(venv_backend="none")
 def faults(session: nox.Session) -> None:
     """The fault catalogue, or some of its entries, on systemd hosts."""
     _require_lab(session)

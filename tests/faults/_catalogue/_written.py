@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Denial, ErrorLogEvent, JournalEvent
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import classify
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import told
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis import _builders as build
 
 from .._model import Fault, Host, Named
@@ -41,8 +43,17 @@ def nginx_parts(key: str, *, probe: Mapping[str, Any], log: ErrorLogEvent, **uni
     }
 
 
-def event(key: str, signature: str, errno: int, level: str, sample: str) -> ErrorLogEvent:
-    return {**build.log_event(key, signature=signature), "errno": errno, "level": level, "sample": sample}
+def event(key: str, level: str, sample: str) -> ErrorLogEvent:
+    """What the collector makes of such a line of nginx's error log."""
+    kind = classify(sample)
+    if kind is None:
+        raise ValueError(f"no line of the error log's grammar: {sample}")
+    return {
+        **build.log_event(key, signature=kind.signature),
+        "errno": kind.errno,
+        "level": level,
+        "sample": sample,
+    }
 
 
 def denial(permission: str, target: str, sample: str) -> Denial:
@@ -61,9 +72,13 @@ def journal(unit: str, *events: JournalEvent) -> dict[str, Any]:
     return {"unit": unit, "available": True, "why": "", "since": None, "lines": 20, "events": list(events), "tail": []}
 
 
-def journal_event(signature: str, sample: str) -> JournalEvent:
+def journal_event(sample: str) -> JournalEvent:
+    """What the collector makes of such a line of the journal."""
+    kind = told(sample)
+    if kind is None:
+        raise ValueError(f"no line of the journal's grammar: {sample}")
     return {
-        "signature": signature,
+        "signature": kind.signature,
         "count": 2,
         "first": f"{MINUTE}:00",
         "last": f"{MINUTE}:09",
@@ -95,8 +110,6 @@ FAULTS = (
             probe=DENIED,
             log=event(
                 TCP,
-                "connect_eacces",
-                13,
                 "crit",
                 "connect() to 127.0.0.1:8000 failed (13: Permission denied) while connecting to upstream",
             ),
@@ -113,8 +126,6 @@ FAULTS = (
             probe=DENIED,
             log=event(
                 UNIX,
-                "connect_eacces",
-                13,
                 "crit",
                 "connect() to unix:/run/shop/shop.sock failed (13: Permission denied) while connecting to upstream",
             ),
@@ -133,18 +144,12 @@ FAULTS = (
             probe={"outcome": "timeout", "errno": 110, "detail": "no answer to the connection in 2 s"},
             log=event(
                 TCP,
-                "timeout_connect",
-                110,
                 "error",
                 "upstream timed out (110: Connection timed out) while connecting to upstream",
             ),
         ),
         network=build.network(conntrack_count=65536, conntrack_max=65536),
-        journals=[
-            journal(
-                "kernel", journal_event("conntrack_full", "nf_conntrack: nf_conntrack: table full, dropping packet")
-            )
-        ],
+        journals=[journal("kernel", journal_event("nf_conntrack: nf_conntrack: table full, dropping packet"))],
     ),
     written(
         "oom_policy",
@@ -168,7 +173,7 @@ FAULTS = (
         journals=[
             journal(
                 "shop.service",
-                journal_event("unit_oom", "shop.service: A process of this unit has been killed by the OOM killer."),
+                journal_event("shop.service: A process of this unit has been killed by the OOM killer."),
             )
         ],
     ),
