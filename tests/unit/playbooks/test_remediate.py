@@ -87,6 +87,14 @@ DONE = {"changed": True, "changes": ["/etc/nginx/sites-enabled/shop:12: 127.0.0.
 REFUSED = {"failed": True, "msg": "nginx -t refuses the change: nothing was changed"}
 
 
+def test_a_fleet_without_findings_costs_one_look_at_each_host(play: Play, host: Player) -> None:
+    """There is one answer to give: whatever else a host were asked for would fail."""
+    played = play("remediate", {name: host(name, observe=[healed(name)]) for name in ("web1", "web2")})
+    assert played.code == 0
+    assert played.statuses == {"web1": "ok", "web2": "ok"}
+    assert json.loads((played.run_dir / "report.json").read_text())["findings"] == []
+
+
 def test_a_fix_that_fails_stops_no_other_host_and_is_told(play: Play, host: Player) -> None:
     web1 = host("web1", observe=[sick("web1")] * 3, nginx_routes=[REFUSED])
     web2 = host("web2", observe=[sick("web2"), healed("web2"), healed("web2")], nginx_routes=[DONE])
