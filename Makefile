@@ -42,6 +42,9 @@ kill-points: setup ## kill a change, a recovery and a rollback at every step, an
 faults: setup ## break real hosts in every way and see which cause is named first; FAULTS="a b", AGAIN=1 without hosts
 	@.venv/bin/python tests/faults $(if $(AGAIN),--again) $(FAULTS)
 
+corpus: setup ## edit every nginx config below DIR=... in memory, and show which are served and which refused, and why
+	@.venv/bin/python tests/corpus.py $(DIR) $(if $(NGINX),--nginx $(NGINX))
+
 bench: setup ## what an audit costs, as ratios to a ping, to a hand-written playbook and to nginx -t; HOSTS=10
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
 	@.venv/bin/python tests/bench/large.py
