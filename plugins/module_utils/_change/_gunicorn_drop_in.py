@@ -37,9 +37,11 @@ def command_with(unit: str, commands: tuple[str, ...], workers: int) -> str:
     if len(commands) != 1:
         raise WorkersError(f"{unit}: it has {len(commands)} ExecStart=, and only a single one can be changed")
     before, program, arguments = commands[0].partition(_PROGRAM)
-    if not _OPTION.search(arguments) and Path(before.lstrip("@-:+!").split(" ")[0]).name in _SHELLS:
+    if _OPTION.search(arguments):
+        return before + program + arguments_with(arguments, workers)
+    if Path(before.lstrip("@-:+!").split(" ")[0]).name in _SHELLS:
         raise WorkersError(f"{unit}: a shell starts its gunicorn, in words of which --workers is none; add it there")
-    return f"{before}{program}{arguments_with(arguments, workers)}"
+    return f"{commands[0]} --workers {workers}"
 
 
 def arguments_with(arguments: str, workers: int) -> str:
@@ -55,5 +57,6 @@ def place(text: str) -> str | None:
 
 def number(text: str) -> int | None:
     """The number that a drop-in of ours says."""
-    said = [found["number"] for found in _OPTION.finditer(text) if found["number"].isdigit()]
+    arguments = text.rpartition(f"{place(text)}=")[2]
+    said = [found["number"] for found in _OPTION.finditer(arguments) if found["number"].isdigit()]
     return int(said[-1]) if said else None

@@ -166,9 +166,9 @@ def _decided(wish: Wish, override: Override) -> tuple[Edit, Count | None, str]:
         return edit_of(override), None, ""
     found = _find(override)
     count, left = _wanted(wish, found)
-    if count is None:
+    if count is None or (count.workers == found.said and not found.drop_in):
         now = read(override.path)
-        return Edit(path=str(override.path), old=now, new=now), None, left
+        return Edit(path=str(override.path), old=now, new=now), count, left
     return edit_of(replace(override, sections=_sections(override, found, count.workers))), count, ""
 
 

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_source import parse_source
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Ran
 
 UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
@@ -61,6 +63,7 @@ class Systemd:
         return Ran(status=0, stdout=told, stderr="", why="")
 
     def _shown(self, unit: str) -> str:
+        drop_ins = sorted((self.units / f"{unit}.d").glob("*.conf"))
         known = {
             "LoadState": "loaded" if (self._vendor / unit).exists() else "not-found",
             "LoadError": "",
@@ -71,11 +74,18 @@ class Systemd:
             "ExecMainStatus": "0" if self.is_running(unit) else "3",
             "NRestarts": "0",
             "Type": "simple",
-            "DropInPaths": "",
+            "DropInPaths": " ".join(str(path) for path in drop_ins),
+            "Environment": self._environment(unit, drop_ins),
+            "Id": unit,
             **dict.fromkeys(("Requires", "Wants", "BindsTo", "Conflicts", "ConflictedBy"), ""),
             **self.ties.get(unit, {}),
         }
         return "".join(f"{name}={value}\n" for name, value in known.items())
+
+    def _environment(self, unit: str, drop_ins: list[Path]) -> str:
+        paths = [path for path in (self._vendor / unit, *drop_ins) if path.exists()]
+        environment = parse_source(unit, [path.read_text() for path in paths]).environment
+        return shlex.join(f"{name}={value}" for name, value in environment.items())
 
     def _state(self, unit: str) -> str:
         return "active" if self.is_running(unit) else "inactive"

@@ -105,3 +105,10 @@ def test_a_number_that_memory_limits_does_not_waver(now: int, workers: int) -> N
     count = suitable(measured, None, now=now)
     assert count is not None
     assert count.workers == workers
+
+
+def test_more_than_suit_the_cpus_do_not_stay_for_being_near_what_memory_holds() -> None:
+    measured = capacity(cpus=8.0, memory_per_worker=100 * MIB, memory_limit=2000 * MIB)
+    count = suitable(measured, None, now=18)
+    assert count is not None
+    assert count.workers == 15
