@@ -16,6 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = {
+    "app_capacity": "molecule/app_capacity/converge.yml",
     "audit": "playbooks/audit.yml",
     "log_rotation": "molecule/log_rotation/converge.yml",
     "proxy_pass": "molecule/proxy_pass/converge.yml",

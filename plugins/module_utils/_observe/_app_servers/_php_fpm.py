@@ -78,7 +78,7 @@ _POOL: tuple[Option, ...] = (
 _MOST_FILES = 256
 
 
-class _Files:
+class SettingsFiles:
     """Reads a main file and what it includes, each file once."""
 
     def __init__(self, notes: Notes) -> None:
@@ -153,7 +153,7 @@ def _address(listen: str, start: Start) -> str:
 
 def read_php_fpm(start: Start, *, notes: Notes) -> Reading:
     """The pools are in the setting `pools`, each with its bind and all its settings, under PHP-FPM's own names."""
-    files = _Files(notes)
+    files = SettingsFiles(notes)
     reading = Reading()
     reading.layer(defaults(_GLOBAL), DEFAULT)
     pools: dict[str, Reading] = {}

@@ -1,0 +1,6 @@
+<?php
+# Copyright: Contributors to the sre.bad_gateway project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+usleep(50000);
+echo "forum\n";
