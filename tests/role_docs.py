@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = {
     "app_capacity": "molecule/app_capacity/converge.yml",
     "audit": "playbooks/audit.yml",
+    "error_pages": "molecule/error_pages/converge.yml",
     "log_rotation": "molecule/log_rotation/converge.yml",
     "proxy_pass": "molecule/proxy_pass/converge.yml",
     "remediate": "playbooks/remediate.yml",
