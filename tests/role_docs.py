@@ -19,6 +19,7 @@ EXAMPLES = {
     "app_capacity": "molecule/app_capacity/converge.yml",
     "audit": "playbooks/audit.yml",
     "error_pages": "molecule/error_pages/converge.yml",
+    "gunicorn_workers": "molecule/gunicorn_workers/converge.yml",
     "log_rotation": "molecule/log_rotation/converge.yml",
     "proxy_pass": "molecule/proxy_pass/converge.yml",
     "remediate": "playbooks/remediate.yml",
