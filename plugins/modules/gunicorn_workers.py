@@ -54,8 +54,9 @@ options:
     choices: [present, absent]
     default: present
 notes:
-  - New workers load the app's code as it is on the disk, and gunicorn ends when one of them cannot. Then the unit is
-    started again as it was, which helps only where that code can be loaded.
+  - New workers load the app's code as it is on the disk, and gunicorn ends when one of them cannot. So no worker is
+    added where code below the unit's C(WorkingDirectory=) has changed since the last one started, and RV(left) names
+    it. Code elsewhere is not looked at.
   - Until its next start, a reload of gunicorn (C(HUP)) brings back the number that it was started with. Run this again
     after one.
   - A drop-in with C(ExecStart=) keeps the rest of the command as it was when this last ran. Run this again after the

@@ -22,6 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._gunicorn_
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction, UnitState
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._live_workers import WorkersError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._new_code import newer_code
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import read
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import (
@@ -132,7 +133,7 @@ def apply(wish: Wish, *, check_mode: bool, run_id: str = "") -> Outcome:
         if reread and not check_mode:
             _systemd.daemon_reload()
         before = _live_workers.running(wish.unit)
-        edit, count, left = _decided(wish, override)
+        edit, count, left = _decided(wish, override, before or 0)
         outcome = Outcome(
             unit=wish.unit,
             edit=edit,
@@ -160,12 +161,15 @@ def difference(outcome: Outcome) -> dict[str, str] | None:
     }
 
 
-def _decided(wish: Wish, override: Override) -> tuple[Edit, Count | None, str]:
+def _decided(wish: Wish, override: Override, before: int) -> tuple[Edit, Count | None, str]:
     """(what becomes of the drop-in, how many workers, why they are left alone)."""
     if not wish.present:
         return edit_of(override), None, ""
     found = _find(override)
     count, left = _wanted(wish, found)
+    unproved = _unproved(found, count.workers - before) if count and before else ""
+    if unproved:
+        count, left = None, unproved
     if count is None or (count.workers == found.said and not found.drop_in):
         now = read(override.path)
         return Edit(path=str(override.path), old=now, new=now), count, left
@@ -180,6 +184,16 @@ def _wanted(wish: Wish, found: _Found) -> tuple[Count | None, str]:
     if found.is_chosen and not wish.replace_chosen:
         return None, f"{found.source or 'something unseen'} says {found.said or 'how many'}"
     return suited, "" if suited else "it does not run, so nothing could be measured"
+
+
+def _unproved(found: _Found, more: int) -> str:
+    """What keeps that many more workers from being added: code that they would load and none has loaded yet."""
+    directory, since = found.facts.unit["working_directory"].lstrip("!-"), _live_workers.youngest(found.facts.name)
+    forked = found.app["settings"].get("preload_app") is True
+    if more <= 0 or since is None or forked or not directory.startswith("/") or directory == "/":
+        return ""
+    path = newer_code(Path(directory), since)
+    return f"{path} is newer than its workers; reload or restart it, then run again" if path else ""
 
 
 def _find(override: Override) -> _Found:
@@ -246,10 +260,14 @@ def _take_up(outcome: Outcome, override: Override, *, changed: bool) -> None:
         _systemd.daemon_reload()
         _systemd.require_loaded(outcome.unit)
     if outcome.before is None and outcome.workers is None:
-        return
+        return  # whatever it is now
     found = _find(override)
     if outcome.workers is not None and found.by_unit and found.said != outcome.workers:
         raise WorkersError(f"{outcome.edit.path}: taken back, {found.source} still says {found.said or 'how many'}")
     workers = outcome.workers or found.said
-    if workers is not None:
-        _live_workers.bring_to(outcome.unit, workers)
+    if workers is None or outcome.before is None:
+        return
+    unproved = _unproved(found, workers - outcome.before)
+    if unproved:
+        raise WorkersError(f"{outcome.unit}: {unproved}")
+    _live_workers.bring_to(outcome.unit, workers)

@@ -50,6 +50,14 @@ def running(unit: str) -> int | None:
     return count
 
 
+def youngest(unit: str) -> float | None:
+    """When its last worker started, in seconds since the epoch; None when none runs."""
+    table = read_processes(notes=Notes())
+    master = master_of(unit, table)
+    pids = workers_of(master, table) if master else []
+    return max((table.processes[pid].started for pid in pids), default=None)
+
+
 def bring_to(unit: str, workers: int) -> None:
     """Make it that many workers, one by one; WorkersError when they do not come, stay or go in time."""
     master = master_of(unit, read_processes(notes=Notes()))

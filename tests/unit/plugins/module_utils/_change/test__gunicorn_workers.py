@@ -51,6 +51,7 @@ class Host:
         self.file_variables: dict[str, str] = {}
         self.argv = COMMAND
         self.title = ""
+        self.started = 0.0
         self.now = 0.0
 
     def start(self, *lines: str, workers: int, argv: str = COMMAND) -> None:
@@ -77,7 +78,7 @@ class Host:
                 exe="/usr/bin/python3",
                 uid=os.getuid(),
                 gid=os.getgid(),
-                started=0.0,
+                started=self.started,
                 unit=UNIT,
             )
             for pid in pids
@@ -208,6 +209,43 @@ def test_what_was_asked_for_wins_over_what_suits(host: Host) -> None:
 def test_no_number_below_one_is_taken() -> None:
     with pytest.raises(WorkersError, match="cannot have 0 workers"):
         Wish(UNIT, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "started", "workers", "left"),
+    [
+        pytest.param([], 0.0, 5, True, id="code that no worker has loaded"),
+        pytest.param([], 1e11, 5, False, id="code that one has loaded"),
+        pytest.param([], 0.0, 1, False, id="fewer workers load nothing"),
+        pytest.param(["--preload"], 0.0, 5, False, id="copies of what is loaded"),
+    ],
+)
+def test_no_worker_is_added_to_load_code_that_none_has_loaded(
+    host: Host, tmp_path: Path, lines: list[str], started: float, workers: int, left: bool
+) -> None:
+    code = tmp_path / "site" / "shop.py"
+    code.parent.mkdir()
+    code.write_text("")
+    host.start(" ".join([f"ExecStart={COMMAND}", *lines]), workers=2)
+    host.systemd.ties[UNIT]["WorkingDirectory"] = f"-{code.parent}"
+    host.started = started
+    for check_mode in (True, False):
+        outcome = apply(Wish(UNIT, workers=workers), check_mode=check_mode)
+        assert outcome.left.startswith(f"{code} is newer than its workers") == left
+        assert bool(outcome.changes) == (not left)
+    assert host.workers == (2 if left else workers)
+
+
+def test_taken_away_it_gets_no_workers_that_load_code_that_none_has_loaded(host: Host, tmp_path: Path) -> None:
+    host.start(f"ExecStart={COMMAND} -w 7", workers=7)
+    apply(Wish(UNIT, workers=4), check_mode=False)
+    code = tmp_path / "site" / "shop.py"
+    code.parent.mkdir()
+    code.write_text("")
+    host.systemd.ties[UNIT]["WorkingDirectory"] = str(code.parent)
+    with pytest.raises(WorkersError, match=r"^shop\.service: .*shop\.py is newer than its workers; reload or restart"):
+        apply(Wish(UNIT, present=False), check_mode=False)
+    assert (host.workers, host.drop_in.exists()) == (4, True)
 
 
 def test_where_it_says_that_many_already_no_drop_in_is_made(host: Host) -> None:
