@@ -53,6 +53,11 @@ class Wish:
     activate: str = "reload"  # none | reload | restart
     timeout: float = 30.0
 
+    def __post_init__(self) -> None:
+        for name, value in (("workers", self.workers), ("backlog", self.backlog)):
+            if value is not None and value < 1:
+                raise CapacityError(f"{self.unit}: {value} {name} cannot be asked for; one is the least")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -148,7 +153,13 @@ def _workers(wish: Wish, pool: Pool) -> Setting:
 def _suited(pool: Pool, now: int) -> Count | None:
     capacity, memory = pool.app["capacity"], _memory()
     if pool.app["kind"] == "php-fpm":
-        return suitable_children(capacity, memory, now=now, elsewhere=pool.elsewhere)
+        return suitable_children(
+            capacity,
+            memory,
+            now=now,
+            elsewhere=pool.elsewhere,
+            allowed=_whole(pool.app["settings"].get("process.max")) or None,
+        )
     return suitable(capacity, memory, now=now)
 
 
@@ -156,7 +167,7 @@ def _backlog(wish: Wish, pool: Pool, most: int) -> Setting:
     """Never longer than the kernel gives: uWSGI then refuses to start, and PHP-FPM is not told."""
     name = pool.names.backlog[0]
     now = _number(pool, name)
-    if not pool.endpoints:
+    if not pool.app["binds"]:
         return Setting(name, now, now, "it does not make its socket itself; where a socket unit does, Backlog= counts")
     if wish.backlog is None and (now is None or now < 0):
         return Setting(name, now, now, "as long as the kernel gives" if now else "it cannot be told what it is now")
@@ -193,7 +204,10 @@ def _placed(pool: Pool, setting: Setting, *, asked: bool) -> Setting:
 
 
 def _number(pool: Pool, name: str) -> int | None:
-    value = pool.settings.get(name)
+    return _whole(pool.settings.get(name))
+
+
+def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
@@ -257,7 +271,7 @@ def _action(wish: Wish, pool: Pool, settings: Sequence[Setting], most: int) -> t
         return "none", []
     backlog = settings[1]
     given = most if backlog.after is None or backlog.after < 0 else min(backlog.after, most)
-    waiting = [backlog.name] if pool.backlog is not None and pool.backlog != given else []
+    waiting = [backlog.name] if (backlog.changes if pool.backlog is None else pool.backlog != given) else []
     fresh = [setting.name for setting in settings if setting.changes and setting.name not in waiting]
     if fresh and (wish.activate == "none" or _systemd.properties(wish.unit, "CanReload")["CanReload"] != "yes"):
         fresh, waiting = [], [*fresh, *waiting]

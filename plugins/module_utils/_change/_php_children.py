@@ -16,24 +16,30 @@ _MOST_PER_CPU = 10
 _MIB = 1 << 20
 
 
-def suitable_children(capacity: AppCapacity, memory: Memory | None, *, now: int, elsewhere: int) -> Count | None:
-    """None where nothing could be measured. `now` is what the pool may have, `elsewhere` what all others may."""
+def suitable_children(
+    capacity: AppCapacity, memory: Memory | None, *, now: int, elsewhere: int, allowed: int | None = None
+) -> Count | None:
+    """None where nothing could be measured.
+
+    `now` is what the pool may have, `elsewhere` what all others may, and `allowed` what PHP-FPM lets all together have.
+    """
     cpus, size = capacity["cpus"], capacity["memory_per_worker"]
     if cpus is None or not size:
         return None
-    most = max(1, int(_MOST_PER_CPU * cpus))
     room = _room(capacity, memory, size)
     if room is None:
         return None
-    fitting = max(1, room // size - elsewhere)
-    held = f"{room / _MIB:.0f} MiB hold {fitting} children of {size / _MIB:.0f} MiB each"
-    held += f" beside {elsewhere} of other pools" if elsewhere else ""
-    if fitting >= most:
-        return Count(most, f"{_MOST_PER_CPU} x {cpus:g} CPUs = {most}; {held}")
+    beside = f" beside {elsewhere} of other pools" if elsewhere else ""
+    fitting = room // size - elsewhere
+    held = f"{room / _MIB:.0f} MiB hold {max(0, fitting)} children of {size / _MIB:.0f} MiB each{beside}"
+    limits = [(int(_MOST_PER_CPU * cpus), f"{_MOST_PER_CPU} x {cpus:g} CPUs; {held}"), (fitting, held)]
+    if allowed:
+        limits.append((allowed - elsewhere, f"process.max = {allowed}{beside}"))
+    children, why = min(limits)
     # Measured anew memory differs a little each time, and children that are near enough are not changed for that.
-    if now <= fitting <= now + now // 4:
+    if now <= children <= now + now // 4 and why == held:
         return Count(now, f"{held}; {now} is near enough to stay")
-    return Count(fitting, held)
+    return Count(max(1, children), why)
 
 
 def _room(capacity: AppCapacity, memory: Memory | None, size: int) -> int | None:

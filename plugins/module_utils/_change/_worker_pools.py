@@ -76,7 +76,8 @@ class Pool:
         """The file to change a setting in; CapacityError where something else than a file of the host's says it."""
         source = self.sources.get(setting, DEFAULT)
         if source != DEFAULT and not _is_own_file(source) and not source.startswith("/"):
-            raise CapacityError(f"{self.app['unit']}: {source} says {setting}; change it there")
+            said = f"{source} says {setting}; change it there" if source else f"what says {setting} cannot be read"
+            raise CapacityError(f"{self.app['unit']}: {said}")
         if _is_own_file(source):
             return source
         for candidate in (self.app["binds_from"], *self.sources.values()):

@@ -60,6 +60,11 @@ def test_only_the_value_changes(before: str, after: str) -> None:
             "[uwsgi]\nsocket = :1\nchdir = /\n", "[uwsgi]\nsocket = :1\nprocesses = 9\nchdir = /\n", id="its neighbour"
         ),
         pytest.param(
+            "[uwsgi]\nsocket = :1\n socket = :2\nchdir = /\n",
+            "[uwsgi]\nsocket = :1\n socket = :2\n processes = 9\nchdir = /\n",
+            id="the last of its neighbours",
+        ),
+        pytest.param(
             "[uwsgi]\r\n  socket=:1\r\n[b]\r\n",
             "[uwsgi]\r\n  socket=:1\r\n  processes=9\r\n[b]\r\n",
             id="written like it",

@@ -56,6 +56,14 @@ def test_as_many_as_memory_holds(
     assert count.workers == children
 
 
+@pytest.mark.parametrize(("allowed", "children"), [(None, 19), (100, 19), (10, 7), (2, 1)])
+def test_not_more_than_php_fpm_lets_all_pools_have(allowed: int | None, children: int) -> None:
+    measured = capacity(memory_per_worker=80 * MIB)
+    count = suitable_children(measured, HOST, now=1, elsewhere=3, allowed=allowed)
+    assert count is not None
+    assert count.workers == children
+
+
 @pytest.mark.parametrize(
     ("measured", "memory"),
     [
