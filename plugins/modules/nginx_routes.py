@@ -130,8 +130,20 @@ options:
               - V(0) keeps none, from nginx 1.29.7 on, where connections are kept by default.
             type: int
           keepalive_timeout:
-            description: Time after which an idle connection is closed; has to be below the app server's own.
+            description:
+              - Time after which an idle connection is closed; V(60s) unless set. It has to be below the app server's
+                own, else nginx sends requests on connections that are being closed, and answers 502.
+              - Before nginx 1.15.3 there is none, and only the app server closes connections.
             type: str
+          app_idle_timeout:
+            description:
+              - Seconds after which the app servers close an idle connection; V(0) when they keep none.
+              - By default it is what the settings of the app server on this host say. What only its code tells, as with
+                Node.js, and app servers on other hosts are for this option.
+              - Keeping connections for as long is refused, and so is O(routes[].upstream.keepalive) where the app
+                server closes each connection, as gunicorn does with sync workers. Where nothing is known, a warning
+                says so.
+            type: int
           keepalive_requests:
             description: Number of requests after which a connection is closed.
             type: int
@@ -184,6 +196,12 @@ options:
             description: Seconds.
             type: int
             default: 10
+      health_check:
+        description:
+          - Parameters of C(health_check), for example V(interval=5s uri=/health). The upstream block needs a
+            O(routes[].upstream.zone).
+          - Only nginx Plus asks its servers by itself. For any other nginx it is left out, and a warning says so.
+        type: str
       directives:
         description:
           - Any other directives of the location, by name. A text holds arguments as nginx writes them, a list holds
@@ -359,6 +377,7 @@ verified:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._app_servers import AppServers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._change_routes import change_routes
@@ -376,6 +395,7 @@ _UPSTREAM = {
     "keepalive": {"type": "int", "no_log": False},
     "keepalive_timeout": {"type": "str", "no_log": False},
     "keepalive_requests": {"type": "int", "no_log": False},
+    "app_idle_timeout": {"type": "int"},
     "zone": {"type": "str"},
     "method": {"type": "str"},
 }
@@ -399,6 +419,7 @@ _ROUTE = {
     "next_upstream": {"type": "list", "elements": "str"},
     "buffer_size": {"type": "str"},
     "error_pages": {"type": "dict", "options": {"retry_after": {"type": "int", "default": 10}}},
+    "health_check": {"type": "str"},
     "directives": {"type": "dict"},
 }
 
@@ -421,6 +442,7 @@ def main() -> None:
             [entry_of(route) for route in module.params["routes"]],
             check_mode=module.check_mode,
             run_id=module.params["run_id"],
+            apps=AppServers(),
         )
     except (ChangeError, PayloadError) as error:
         module.fail_json(msg=str(error))

@@ -32,6 +32,7 @@ def nginx_instances(config: str | None) -> list[Nginx]:
             unit=instance.unit,
             directives=instance.command.directives,
             version=instance.build.version if instance.build.flavour in _NUMBERED_AS_NGINX else "",
+            plus=instance.build.flavour == "plus",
         )
         for instance in found
         if instance.command.binary

@@ -37,6 +37,7 @@ class Nginx:
     unit: str | None
     directives: str | None = None  # of its -g option
     version: str = ""  # empty when it is not known
+    plus: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def _addresses(notes: Notes) -> list[str]:
+def own_addresses(notes: Notes) -> list[str]:
     try:
         return _netlink.interface_addresses()
     except OSError as error:
@@ -47,7 +47,7 @@ def _network_namespace(notes: Notes) -> str:
 def read_host(*, systemd: bool, notes: Notes) -> HostInfo:
     return HostInfo(
         hostname=socket.gethostname(),
-        addresses=_addresses(notes),
+        addresses=own_addresses(notes),
         boot_id=_boot_id(notes),
         network_namespace=_network_namespace(notes),
         local_time=time.strftime("%Y/%m/%d %H:%M:%S"),

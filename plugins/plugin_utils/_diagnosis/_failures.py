@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable, NamedTuple
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._keepalive import seconds
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import RECENT, seconds_ago
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._keepalive import seconds
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
     AffectedRoute,
     Confidence,

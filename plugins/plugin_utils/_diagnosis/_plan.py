@@ -18,7 +18,7 @@ Plans = Dict[str, Dict[str, Dict[str, Any]]]
 #: The roles in the order in which a host needs them: room first, then what serves, then what leads there.
 SIDES: dict[str, tuple[str, ...]] = {
     "app": ("log_rotation", "upstream_firewall", "supervision"),
-    "nginx": ("proxy_pass",),
+    "nginx": ("proxy_pass", "upstream_keepalive", "error_pages"),
 }
 _ROLES = tuple(role for roles in SIDES.values() for role in roles)
 
@@ -83,4 +83,6 @@ def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def _both(first: Any, second: Any) -> Any:
+    if isinstance(first, dict):
+        return _joined(first, second)
     return sorted({*first, *second}) if isinstance(first, list) else second

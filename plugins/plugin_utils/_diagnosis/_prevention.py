@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Iterable, Sequence
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._keepalive import seconds
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Upstream
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._keepalive import (
     closes_before_nginx,
     keepalive_evidence,
-    seconds,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
     AffectedRoute,
@@ -24,7 +25,13 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
     Finding,
     Fix,
 )
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import Behind, behind, settings_of
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import keepalive_fix, max_fails_fix
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import (
+    Behind,
+    behind,
+    seen_from,
+    settings_of,
+)
 
 _QUIET_LEVELS = ("crit", "alert", "emerg")  # errno 111, a refused connection, is an "error"
 _FEW = 3  # servers of which one that is given up is missed
@@ -70,6 +77,7 @@ def max_fails_trap(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[F
                         routes=[AffectedRoute.of(route) for route in routes],
                         told=[("config", text)],
                         source=f"{host}:{upstream['file']}:{upstream['line']}",
+                        fix=max_fails_fix(upstream),
                     )
                 )
     return found
@@ -79,17 +87,22 @@ def keepalive_relation(fleet: Fleet, explanations: Sequence[Explanation]) -> lis
     """nginx keeps connections for longer than the app server does: sooner or later a POST meets the difference."""
     told = {(each.finding.cause, each.finding.host, each.finding.subject) for each in explanations}
     found = []
-    for (host, subject), hits in sorted(_by_app(fleet).items()):
-        racing = [(use, other) for use, other in hits if closes_before_nginx(use, other.app)]
-        if racing and ("keepalive_race", host, subject) not in told:
-            use, other = racing[0]
+    grouped: dict[tuple[str, str], list[tuple[Use, Behind]]] = defaultdict(list)
+    for hits in _by_app(fleet).values():
+        for use, other in hits:
+            if closes_before_nginx(use, other.app):
+                grouped[seen_from(use.host, other)].append((use, other))
+    for (host, subject), racing in sorted(grouped.items()):
+        if ("keepalive_race", host, subject) not in told:
+            uses, other = [use for use, _other in racing], racing[0][1]
             found.append(
                 _risk(
                     "keepalive_race",
                     host=host,
                     subject=subject,
-                    uses=[use for use, _other in racing],
-                    told=[(each.kind, each.text) for each in keepalive_evidence(use, other.app, host)],
+                    uses=uses,
+                    told=[(each.kind, each.text) for each in keepalive_evidence(uses[0], other.app, host)],
+                    fix=replace(keepalive_fix(uses, other.app), automatic=False),
                 )
             )
     return found

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Iterable, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
@@ -15,7 +15,8 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._closin
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import units_evidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Evidence
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence, Evidence, Fix
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._remedies import buffers_fix, keepalive_fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._symptoms import (
     Behind,
     Symptom,
@@ -23,6 +24,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._sympto
     is_recent,
     line_evidence,
     past,
+    seen_from,
     symptoms,
     why_over,
 )
@@ -36,6 +38,9 @@ _DIRECT = {
     "too_big_header": "too_big_header",
     "invalid_header": "invalid_response_header",
 }
+
+#: What nginx's configuration mends, on each host that has such routes.
+_NGINX_SIDE = ("keepalive_race", "too_big_header")
 
 
 @dataclass
@@ -59,7 +64,7 @@ def app_misbehaves(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Ex
         other = behind(fleet, symptom.uses[0])
         told = _cause(fleet, symptom, other, is_explained=symptom.uses[0].end in explained)
         if told:
-            host, subject = (other.place.host, other.subject) if other else symptom.uses[0].end
+            host, subject = _about(told.cause, symptom, other)
             trouble = grouped.setdefault((told.cause, host, subject), _Trouble(other))
             trouble.symptoms.append(symptom)
             trouble.told.append(told)
@@ -67,6 +72,12 @@ def app_misbehaves(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Ex
         _explained(fleet, cause, host, subject, trouble)
         for (cause, host, subject), trouble in sorted(grouped.items(), key=lambda item: item[0])
     ]
+
+
+def _about(cause: str, symptom: Symptom, other: Behind | None) -> tuple[str, str]:
+    if other is None:
+        return symptom.uses[0].end
+    return seen_from(symptom.host, other) if cause in _NGINX_SIDE else (other.place.host, other.subject)
 
 
 def uwsgi_app_missing(fleet: Fleet, _explanations: Sequence[Explanation]) -> list[Explanation]:
@@ -143,6 +154,7 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
     served = [line for each in trouble.symptoms for line in _served(fleet, each)]
     unit = trouble.other.unit if trouble.other else None
     over = [why_over(fleet, each.host, each.log, each.event["last"]) for each in trouble.symptoms]
+    fix = _fix(cause, trouble)
     return past(
         cause,
         host=host,
@@ -150,15 +162,26 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
         uses=[use for each in trouble.symptoms for use in each.uses],
         endpoint=trouble.symptoms[0].uses[0].endpoint["key"],
         severity="risk" if all(over) else "intermittent",
+        fix=replace(fix, automatic=False) if fix and all(over) else fix,
         confidence=trouble.confidence,
         evidence=[
             *(Evidence(kind="error_log", text=text, source=host) for text in over if all(over)),
             *(line for told in trouble.told for line in told.evidence),
             *lines,
             *served,
-            *units_evidence(fleet, host, [unit] if unit else []),
+            *(units_evidence(fleet, trouble.other.place.host, [unit]) if trouble.other and unit else ()),
         ],
     )
+
+
+def _fix(cause: str, trouble: _Trouble) -> Fix | None:
+    """What nginx's configuration mends; the rest is for whoever runs or writes the app."""
+    uses = [use for each in trouble.symptoms for use in each.uses]
+    if cause == "too_big_header":
+        return buffers_fix(uses, {each.event["server"] for each in trouble.symptoms})
+    if cause == "keepalive_race":
+        return keepalive_fix(uses, trouble.other.app if trouble.other else None)
+    return None
 
 
 def _served(fleet: Fleet, symptom: Symptom) -> list[Evidence]:

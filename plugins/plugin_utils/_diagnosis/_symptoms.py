@@ -66,6 +66,11 @@ class Behind:
         return self.unit or self.key
 
 
+def seen_from(host: str, other: Behind) -> tuple[str, str]:
+    """Host and subject of a finding about an app server that nginx's host can mend: only its own units go by name."""
+    return host, other.subject if other.place.host == host else other.key
+
+
 def symptoms(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Symptom]:
     """Recent lines about endpoints that answer, and that were not started anew since."""
     dead = {use.end for each in explanations for failure in each.failures for use in failure.uses}

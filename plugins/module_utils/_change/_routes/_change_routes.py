@@ -10,11 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._app_servers import NOWHERE, AppServers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import RouteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._lock import turn
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._draft import Draft, told
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._entry import Entry, apply_entry
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._error_pages import sweep_error_pages
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._group import WantedUpstream
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._relation import (
+    decides_on_idle,
+    require_relation,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._route import Route
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._selector import (
     Selector,
@@ -42,6 +48,7 @@ class Result:
     changes: tuple[Change, ...]
     outcome: Outcome | None  # None: all was right already
     told: tuple[str, ...]  # one line for every edit
+    warnings: tuple[str, ...]
     recovered: Sequence[str]  # what a killed change had left, and what was done about it
 
     def as_dict(self, *, diff: bool) -> dict[str, Any]:
@@ -53,6 +60,7 @@ class Result:
             "changes": [*self.recovered, *self.told],
             "recovered": list(self.recovered),
             "files": [shown(path) for path in files],
+            "warnings": list(self.warnings),
             "validated": outcome.validated if outcome else "no",
             "validated_why": outcome.why if outcome else "nothing had to change",
             "reloaded": outcome.reloaded if outcome else False,
@@ -67,30 +75,44 @@ class Result:
 
 
 def change_routes(
-    instances: Sequence[Nginx], entries: Sequence[Entry], *, check_mode: bool, run_id: str = ""
+    instances: Sequence[Nginx],
+    entries: Sequence[Entry],
+    *,
+    check_mode: bool,
+    run_id: str = "",
+    apps: AppServers = NOWHERE,
 ) -> Result:
     """Apply every entry to the one nginx that has its route; ChangeError when that cannot be done whole."""
     with turn(module="nginx_routes", run_id=run_id, check_mode=check_mode) as recovered:
         configs = [read_config(nginx.config, prefix=nginx.prefix) for nginx in instances]
-        drafts = [Draft(config, version=_numbers(nginx.version)) for config, nginx in zip(configs, instances)]
-        routes = draft_entries(drafts, entries)
+        drafts = [
+            Draft(config, version=_numbers(nginx.version), plus=nginx.plus) for config, nginx in zip(configs, instances)
+        ]
+        routes = draft_entries(drafts, entries, apps=apps)
         changes = [
             _change(nginx, draft, found) for nginx, draft, found in zip(instances, drafts, routes) if draft.results()
         ]
         outcome = (check(changes) if check_mode else apply(changes, run_id=run_id)) if changes else None
     lines = tuple(line for draft in drafts for line in draft.changes())
-    return Result(changes=tuple(changes), outcome=outcome, told=lines, recovered=recovered)
+    warnings = tuple(dict.fromkeys(line for draft in drafts for line in draft.warnings))
+    return Result(changes=tuple(changes), outcome=outcome, told=lines, warnings=warnings, recovered=recovered)
 
 
-def draft_entries(drafts: Sequence[Draft], entries: Sequence[Entry]) -> list[list[Pass]]:
+def draft_entries(drafts: Sequence[Draft], entries: Sequence[Entry], *, apps: AppServers = NOWHERE) -> list[list[Pass]]:
     """Apply the entries to the drafts; what comes back are the routes of each draft that a change reaches."""
     reached: list[list[Pass]] = [[] for _draft in drafts]
+    keeping: list[tuple[Route, WantedUpstream]] = []
     for number, entry in enumerate(entries):
         index, found = _owner(drafts, entry.selector)
         draft = drafts[index]
         draft.begin(number)
-        apply_entry(entry, Route(draft, found[0]))
+        route = Route(draft, found[0])
+        if entry.upstream is not None and not entry.absent and decides_on_idle(route, entry.upstream):
+            keeping.append((route, entry.upstream))
+        apply_entry(entry, route)
         reached[index] += _require_alone(draft, entry)
+    for route, wanted in keeping:
+        require_relation(route, wanted, apps)
     for draft in drafts:
         if any(entry.absent and entry.retry_after is not None for entry in entries):
             sweep_error_pages(draft)

@@ -26,9 +26,11 @@ _MAPS = ("map", "split_clients", "geo")
 class Draft:
     """Every change goes through here, so that it is known which statements were touched."""
 
-    def __init__(self, config: Config, *, version: tuple[int, ...] = ()) -> None:
+    def __init__(self, config: Config, *, version: tuple[int, ...] = (), plus: bool = False) -> None:
         self.config = config
         self.version = version  # of nginx; empty when it is not known
+        self.plus = plus  # the nginx that is sold
+        self.warnings: list[str] = []  # what was asked for and is not so, or could not be judged
         self.passes: list[Pass] = passes(config)
         self._touched: list[Node] = []  # by the entry: statements that were changed, or next to which one was put
         self._entry = 0  # which of the entries is being applied

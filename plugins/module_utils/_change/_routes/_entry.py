@@ -20,6 +20,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._r
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._selector import Selector
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._settings import (
     Setting,
+    arguments,
     buffers,
     http_version,
     next_upstream,
@@ -51,6 +52,7 @@ class Entry:
     next_upstream: Sequence[str] = ()
     buffer_size: str | None = None
     retry_after: int | None = None
+    health_check: str | None = None
     directives: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -97,6 +99,11 @@ def apply_entry(entry: Entry, route: Route) -> None:
             route.put(name, *args)
     if entry.upstream is not None:
         put_upstream(route, entry.upstream)
+    if entry.health_check is not None and not route.draft.plus:
+        route.draft.warnings.append(
+            f"{route.where}: no health_check, only nginx Plus has it; this nginx gives servers up by max_fails and "
+            "fail_timeout alone"
+        )
     if entry.retry_after is not None:
         put_error_pages(route, retry_after=entry.retry_after)
 
@@ -119,6 +126,8 @@ def _settings(entry: Entry, route: Route) -> Iterator[Setting]:
         yield from next_upstream(route, entry.next_upstream)
     if entry.buffer_size is not None:
         yield from buffers(route, entry.buffer_size)
+    if entry.health_check is not None and route.draft.plus:
+        yield "health_check", arguments("health_check", entry.health_check)
     yield from raw(entry.directives)
 
 
@@ -140,6 +149,7 @@ def _require_sense(entry: Entry) -> None:
         entry.next_upstream,
         entry.buffer_size,
         entry.retry_after is not None,
+        entry.health_check,
         entry.directives,
     )
     if not any(wishes):

@@ -19,9 +19,12 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._t
     server_address,
     servers_of,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._keepalive import (
+    KEPT_BY_DEFAULT_SINCE,
+    TIMEOUT_SINCE,
+)
 
 METHODS = ("least_conn", "ip_hash", "hash", "random", "least_time")
-KEEPALIVE_BY_DEFAULT = (1, 29, 7)
 
 _PARAMETER = re.compile(r"[a-z_]+")
 _SERVER_PORT = 80
@@ -44,6 +47,7 @@ class WantedUpstream:
     keepalive: int | None = None
     keepalive_timeout: str | None = None
     keepalive_requests: int | None = None
+    app_idle_timeout: int | None = None  # what the app servers do, where that is not seen on this host
     zone: str | None = None
     method: str | None = None
 
@@ -151,10 +155,15 @@ def _method(draft: Draft, group: Node, words: Sequence[str]) -> None:
 
 
 def _keepalive(draft: Draft, wanted: WantedUpstream) -> list[list[str]]:
-    if wanted.keepalive == 0 and draft.version < KEEPALIVE_BY_DEFAULT:
+    if wanted.keepalive == 0 and draft.version < KEPT_BY_DEFAULT_SINCE:
         raise RouteError(
             "keepalive 0 is an error before nginx 1.29.7, where no connections are kept unless asked for; "
             "take keepalive back with state: absent"
+        )
+    if () < draft.version < TIMEOUT_SINCE and (wanted.keepalive_timeout or wanted.keepalive_requests):
+        raise RouteError(
+            "keepalive_timeout and keepalive_requests are known to upstream blocks from nginx 1.15.3 on, this is "
+            + ".".join(str(part) for part in draft.version)
         )
     found = []
     if wanted.keepalive is not None:

@@ -10,13 +10,13 @@ Before nginx 1.29.7 that is HTTP/1.1 and no `Connection: close`, both; since the
 from __future__ import annotations
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import RouteError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._group import KEEPALIVE_BY_DEFAULT
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._headers import (
     drop_headers,
     headers_in_force,
     set_headers,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._route import Route
+from ansible_collections.sre.bad_gateway.plugins.module_utils._keepalive import KEPT_BY_DEFAULT_SINCE
 
 _VERSION = "proxy_http_version"
 
@@ -29,13 +29,17 @@ def let_connections_live(route: Route) -> None:
         route.put("fastcgi_keep_conn", "on", along=True)
     if route.prefix != "proxy":
         return
-    by_default = route.draft.version >= KEEPALIVE_BY_DEFAULT
-    connection = headers_in_force(route).get("connection", "" if by_default else "close")
-    if connection.lower() == "close":
+    if _connection(route) == "close":
         set_headers(route, {"Connection": ""}, along=True)
-    version = route.value(_VERSION) or ("1.1" if by_default else "1.0")
-    if version == "1.0":
+    if _version(route) == "1.0":
         route.put(_VERSION, "1.1", along=True)
+
+
+def lets_connections_live(route: Route) -> bool:
+    """Tell whether the route speaks HTTP so that its connections can be kept."""
+    return route.prefix == "grpc" or (
+        route.prefix == "proxy" and _connection(route) != "close" and _version(route) != "1.0"
+    )
 
 
 def let_connections_end(route: Route) -> None:
@@ -43,3 +47,15 @@ def let_connections_end(route: Route) -> None:
     route.take_back("fastcgi_keep_conn", along=True)
     route.take_back(_VERSION, along=True)
     drop_headers(route, ["Connection"], along=True)
+
+
+def _connection(route: Route) -> str:
+    return headers_in_force(route).get("connection", "" if _by_default(route) else "close").lower()
+
+
+def _version(route: Route) -> str:
+    return route.value(_VERSION) or ("1.1" if _by_default(route) else "1.0")
+
+
+def _by_default(route: Route) -> bool:
+    return route.draft.version >= KEPT_BY_DEFAULT_SINCE

@@ -14,7 +14,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._keepalive import (
     closes_before_nginx,
     nginx_keeps,
-    seconds,
 )
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
     app,
@@ -58,10 +57,3 @@ def test_how_long_nginx_keeps_connections(found: Use, kept: float | None) -> Non
 def test_who_closes_first(idle: int | None, races: bool) -> None:
     assert closes_before_nginx(use(("keepalive", "8")), app(TCP, settings={"idle_timeout": idle})) is races
     assert not closes_before_nginx(use(), app(TCP, settings={"idle_timeout": idle}))
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("60s", 60.0), ("1m 30s", 90.0), ("75", 75.0), ("500ms", 0.5), ("1h", 3600.0), ("$time", None)]
-)
-def test_times_as_nginx_writes_them(text: str, number: float | None) -> None:
-    assert seconds(text) == number
