@@ -25,6 +25,7 @@ EXAMPLES = {
     "remediate": "playbooks/remediate.yml",
     "supervision": "molecule/supervision/converge.yml",
     "upstream_firewall": "molecule/upstream_firewall/converge.yml",
+    "upstream_keepalive": "molecule/upstream_keepalive/converge.yml",
 }
 _MARKUP = re.compile(r"\b(?:B|C|I|M|O|RV|V)\((?P<text>(?:\\.|[^)\\])*)\)")
 

@@ -50,6 +50,16 @@ def test_one_unit_with_two_nginx_stays_two_entries() -> None:
     assert [each["nginx_unit"] for each in merged["a"]["supervision"]["supervision_units"]] == ["n1", "n2"]
 
 
+def test_wishes_about_one_upstream_block_are_joined() -> None:
+    def wish(**upstream: Any) -> Finding:
+        entry = {"file": "f", "line": 2, "upstream": upstream}
+        return finding("a", "upstream_keepalive", {"upstream_keepalive_routes": [entry]})
+
+    merged = plans([wish(keepalive_timeout="4s"), wish(zone="shop 64k")])
+    (entry,) = merged["a"]["upstream_keepalive"]["upstream_keepalive_routes"]
+    assert entry["upstream"] == {"keepalive_timeout": "4s", "zone": "shop 64k"}
+
+
 def test_hosts_are_in_order_and_only_automatic_fixes_count() -> None:
     undecided = finding("c", "supervision", {"supervision_units": []}, automatic=False)
     without = Finding("app_not_running", "d", "x", "outage", "certain", (), None, (), None)
@@ -84,4 +94,4 @@ def test_only_roles_that_exist_are_named() -> None:
     }
     roles = {path.name for path in (rules.parents[2] / "roles").iterdir()}
     assert named | {role for side in _plan.SIDES.values() for role in side} <= roles
-    assert named >= {"supervision", "proxy_pass"}
+    assert named >= {"supervision", "proxy_pass", "upstream_keepalive"}

@@ -333,7 +333,40 @@ def test_what_was_before_nginx_read_its_configuration_anew_is_a_risk() -> None:
     assert causes(record) == [("too_big_header", "web1", "intermittent")]
     record = site(instances=[nginx(route(), workers_since="2026/11/21 03:00:10")], log=[line("too_big_header")])
     assert causes(record) == []
-    assert "too_big_header" in [each.cause for each in diagnose(fleet(record)).findings]
+    (finding,) = [each for each in diagnose(fleet(record)).findings if each.cause == "too_big_header"]
+    assert finding.fix is not None
+    assert not finding.fix.automatic  # as no risk is
+
+
+@pytest.mark.parametrize(
+    ("kind", "signature", "told", "role"),
+    [
+        ("gunicorn", "gunicorn_worker_timeout", "closed_before_header", None),
+        ("other", "uwsgi_listen_queue_full", "timeout_header", None),
+        ("gunicorn", "", "too_big_header", "upstream_keepalive"),
+        ("gunicorn", "", "timeout_header", None),
+    ],
+)
+def test_what_settings_of_nginx_mend_is_mended_unasked(kind: str, signature: str, told: str, role: str | None) -> None:
+    journals = [journal(said(signature))] if signature else []
+    (finding,) = found(site(log=[line(told)], apps=[app(TCP, kind=kind)], journals=journals))
+    assert (finding.fix.role if finding.fix else None) == role
+    assert finding.fix is None or finding.fix.automatic
+
+
+@pytest.mark.parametrize(
+    ("told", "cause", "host", "subject"),
+    [
+        ("too_big_header", "too_big_header", "web1", "tcp:app1:8000"),
+        ("invalid_header", "invalid_response_header", "app1", "shop.service"),
+    ],
+)
+def test_what_nginx_mends_is_found_on_its_host(told: str, cause: str, host: str, subject: str) -> None:
+    key = "tcp:10.0.0.2:8000"
+    event: Any = {**log_event(key, signature=told), "upstream": "http://10.0.0.2:8000"}
+    (finding,) = found(front("answered", log=[event]), back(apps=[app("tcp:0.0.0.0:8000")], units=[unit()]))
+    assert (finding.cause, finding.host, finding.subject) == (cause, host, subject)
+    assert "shop.service" in " ".join(each.text for each in finding.evidence)
 
 
 def test_one_kind_of_lines_that_goes_on_is_enough() -> None:
