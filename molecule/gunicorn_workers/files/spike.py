@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: Contributors to the sre.bad_gateway project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later

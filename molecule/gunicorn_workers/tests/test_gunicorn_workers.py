@@ -27,7 +27,7 @@ def workers(host: Host, app: str) -> int:
 
 
 def test_a_spike_is_answered(host: Host) -> None:
-    assert json.loads(host.check_output("/root/spike.py shop.example")) == {"200": 64}
+    assert json.loads(host.check_output("python3 /root/spike.py shop.example")) == {"200": 64}
 
 
 @pytest.mark.parametrize("app", WORKERS)
