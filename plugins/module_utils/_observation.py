@@ -300,6 +300,7 @@ class ErrorLogEvent(TypedDict):
     sample: str  # one whole line, credentials and query string redacted
     details: dict[str, int]  # what the signature's own group tells, with the lines of each; at most 8
     subrequests: int  # lines that carry a 'subrequest:' field
+    writer_ended: bool  # the process that wrote the newest line does not run any more
     per_minute: dict[str, int]  # "2026/11/21 03:50" -> lines
 
 

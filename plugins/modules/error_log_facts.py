@@ -141,6 +141,9 @@ ansible_facts:
             subrequests:
               description: How many of them were about a subrequest, as C(auth_request) makes.
               type: int
+            writer_ended:
+              description: Whether the process that wrote the last does not run any more, as after a reload.
+              type: bool
             per_minute:
               description: Lines in each minute, the newest minutes.
               type: dict
@@ -183,6 +186,7 @@ ansible_facts:
               upstream: "http://127.0.0.1:8000/cart", host: "shop.example"
             details: {}
             subrequests: 0
+            writer_ended: false
             per_minute: {"2026/11/21 03:50": 1, "2026/11/21 03:51": 1}
     error_logs_missed: []
 """

@@ -92,7 +92,7 @@ def _is_understood(fleet: Fleet, symptom: Symptom) -> bool:
 
 def _by_lines(fleet: Fleet, cause: str, found: Sequence[Symptom]) -> Explanation:
     use = found[0].uses[0]
-    over = [why_over(fleet, each.host, each.log, each.event["last"]) for each in found]
+    over = [why_over(fleet, each.host, each.log, each.event) for each in found]
     healed = [Evidence(kind="error_log", text=text, source=use.host) for text in over if all(over)]
     return past(
         cause,

@@ -130,7 +130,7 @@ def _counts(cause: _Cause, event: ErrorLogEvent) -> bool:
 
 def _healed(fleet: Fleet, host: str, lines: Sequence[tuple[str, ErrorLogEvent]]) -> list[Evidence]:
     """Why none of these lines will come again; nothing when one of them may."""
-    over = [why_over(fleet, host, log, event["last"]) for log, event in lines]
+    over = [why_over(fleet, host, log, event) for log, event in lines]
     return [Evidence(kind="error_log", text=text, source=host) for text in over if all(over)]
 
 

@@ -153,8 +153,10 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
     lines = [line_evidence(each.host, each.log, each.event) for each in trouble.symptoms]
     served = [line for each in trouble.symptoms for line in _served(fleet, each)]
     unit = trouble.other.unit if trouble.other else None
-    over = [why_over(fleet, each.host, each.log, each.event["last"]) for each in trouble.symptoms]
+    over = [why_over(fleet, each.host, each.log, each.event) for each in trouble.symptoms]
     fix = _fix(cause, trouble)
+    if all(over):  # what has changed since is not known, only whether something is left to be done
+        fix = replace(fix, automatic=False) if fix and fix.automatic else None
     return past(
         cause,
         host=host,
@@ -162,7 +164,7 @@ def _explained(fleet: Fleet, cause: str, host: str, subject: str, trouble: _Trou
         uses=[use for each in trouble.symptoms for use in each.uses],
         endpoint=trouble.symptoms[0].uses[0].endpoint["key"],
         severity="risk" if all(over) else "intermittent",
-        fix=replace(fix, automatic=False) if fix and all(over) else fix,
+        fix=fix,
         confidence=trouble.confidence,
         evidence=[
             *(Evidence(kind="error_log", text=text, source=host) for text in over if all(over)),

@@ -32,6 +32,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 )
 
 _QUIET = 900.0  # seconds without a failure, and with requests
+_DRAIN = 10.0  # seconds in which most requests end that began before a reload
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +92,10 @@ def events(fleet: Fleet, signatures: Collection[str] = ()) -> Iterator[tuple[str
                     yield host, log["path"], event
 
 
-def why_over(fleet: Fleet, host: str, log: str, last: str) -> str:
+def why_over(fleet: Fleet, host: str, log: str, event: ErrorLogEvent) -> str:
     """Say why such lines will not come again: nginx was told something new since, or all went well since; else ""."""
-    if is_read_anew(fleet, host, log, last):
+    last = event["last"]
+    if _is_read_anew(fleet, host, log, event):
         return f"none since {last}: nginx read its configuration anew after that"
     ago = seconds_ago(fleet.observations[host], last)
     if ago is None or ago < _QUIET:
@@ -102,12 +104,16 @@ def why_over(fleet: Fleet, host: str, log: str, last: str) -> str:
     return f"none since {last}, and every request since was answered" if minutes else ""
 
 
-def is_read_anew(fleet: Fleet, host: str, log: str, last: str) -> bool:
-    """Tell whether every nginx that writes to this log read its configuration after that time."""
+def _is_read_anew(fleet: Fleet, host: str, log: str, event: ErrorLogEvent) -> bool:
+    """Tell whether every nginx that writes to this log read its configuration after that.
+
+    Workers with the old one end their requests while the new ones serve already.
+    """
     instances = fleet.observations[host]["nginx"]
     writers = [each for each in instances if any(one["destination"] == log for one in each["error_logs"])] or instances
-    ages = [seconds_between(last, each["workers_since"]) for each in writers if each["running"]]
-    return bool(ages) and all(age is not None and age > 0 for age in ages)
+    ages = [seconds_between(event["last"], each["workers_since"]) for each in writers if each["running"]]
+    least = -_DRAIN if event["writer_ended"] else 1.0
+    return bool(ages) and all(age is not None and age >= least for age in ages)
 
 
 def _busy_minutes(fleet: Fleet, host: str) -> list[str]:

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
@@ -48,7 +49,7 @@ _HEADS = 10_000  # messages whose kind is remembered
 _LONGEST = 4096  # bytes; nginx cuts its lines at 2048
 _FAILURES = frozenset({b"error", b"crit", b"alert", b"emerg"})
 
-_PREFIX = re.compile(rb"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] \d+#\d+: (?:\*\d+ )?")
+_PREFIX = re.compile(rb"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] (\d+)#\d+: (?:\*\d+ )?")
 _STAMP = re.compile(rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[\w+\] \d+#\d+: ", re.MULTILINE)
 # The message proper ends where the fields of the request begin.
 _FIELDS = (b", client: ", b", server: ", b", request: ", b", upstream: ")
@@ -106,6 +107,7 @@ class _Group:
     line: bytes  # the first of them
     first: bytes
     last: bytes
+    writer: bytes  # of the last of them: its process
     count: int = 1
 
 
@@ -133,12 +135,14 @@ class ErrorLines:
     """Folds the lines of one log."""
 
     begin: str  # older lines do not count
+    proc: Path = Path("/proc")
     since: str | None = None
     lines: int = 0
     unclassified: int = 0
     tallies: Tallies[_Key] = field(default_factory=Tallies)
     _heads: dict[bytes, Kind | None] = field(default_factory=dict)
     _subrequests: dict[_Key, int] = field(default_factory=dict)
+    _writers: dict[_Key, bytes] = field(default_factory=dict)  # of the newest line
 
     def add(self, block: bytes) -> None:
         """Whole lines. Those of a block that say the same in the same minute are counted before they are looked at."""
@@ -157,10 +161,10 @@ class ErrorLines:
             key = (time[:16], *self._said(line, prefix))
             group = groups.get(key)
             if group is None:
-                groups[key] = _Group(line=line, first=time, last=time)
+                groups[key] = _Group(line=line, first=time, last=time, writer=prefix[3])
             else:
                 group.count += 1
-                group.last = time
+                group.last, group.writer = time, prefix[3]
         for key, group in groups.items():
             self._fold(_Said(*key[1:]), group)
 
@@ -190,6 +194,8 @@ class ErrorLines:
         tally = self.tallies.of(key, sample=lambda: _shown(group.line))
         if tally is not None:
             tally.add(first, last, count=group.count, detail=kind.detail)
+            if tally.last == last:
+                self._writers[key] = group.writer
             if said.special:
                 self._subrequests[key] = self._subrequests.get(key, 0) + group.count
 
@@ -204,12 +210,11 @@ class ErrorLines:
         """The most frequent first."""
         kinds = self.tallies.kinds
         return [
-            self._event(key, tally, subrequests=self._subrequests.get(key, 0), among=len(kinds))
+            self._event(key, tally, among=len(kinds))
             for key, tally in sorted(kinds.items(), key=lambda item: -item[1].count)
         ]
 
-    @staticmethod
-    def _event(key: _Key, tally: Tally, *, subrequests: int, among: int) -> ErrorLogEvent:
+    def _event(self, key: _Key, tally: Tally, *, among: int) -> ErrorLogEvent:
         upstream = _text(key.upstream)
         return ErrorLogEvent(
             signature=key.signature,
@@ -223,7 +228,8 @@ class ErrorLines:
             last=tally.last,
             sample=tally.sample,
             details={redact_log_line(detail): count for detail, count in tally.details.items()},
-            subrequests=subrequests,
+            subrequests=self._subrequests.get(key, 0),
+            writer_ended=not (self.proc / self._writers[key].decode("ascii")).exists(),
             per_minute=newest_minutes(tally.per_minute, among=among),
         )
 

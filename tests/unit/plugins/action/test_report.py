@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.sre.bad_gateway.plugins.action import report
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils import _run_directory
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis, diagnose
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Severity
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
     app,
@@ -59,11 +60,31 @@ def test_what_is_gone_was_healed() -> None:
 
 def test_what_is_left_was_not_healed() -> None:
     assert healed(diagnosed(sick()), diagnosed(sick())) == []
-    assert report._unhealed([SICK], diagnosed(sick())) == [f"still there after its fix: {SICK}"]
+    assert report._unhealed([SICK], diagnosed(sick()), diagnosed(sick())) == [f"still there after its fix: {SICK}"]
 
 
 def test_what_is_left_and_was_not_tried_is_no_failure() -> None:
-    assert report._unhealed([], diagnosed(sick())) == []
+    assert report._unhealed([], diagnosed(sick()), diagnosed(sick())) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "failed"),
+    [
+        ("outage", "outage", True),
+        ("intermittent", "intermittent", True),
+        ("intermittent", "risk", False),  # the lines are past
+        ("risk", "risk", True),
+        ("risk", "outage", True),
+    ],
+)
+def test_what_is_past_was_healed_and_what_was_a_risk_must_be_none(
+    before: Severity, after: Severity, failed: bool
+) -> None:
+    first, second = (
+        replace(found, findings=tuple(replace(each, severity=severity) for each in found.findings))
+        for found, severity in ((diagnosed(sick()), before), (diagnosed(sick()), after))
+    )
+    assert bool(report._unhealed([SICK], first, second)) is failed
 
 
 def test_an_audit_heals_nothing() -> None:

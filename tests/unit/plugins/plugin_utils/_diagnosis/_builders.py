@@ -261,6 +261,7 @@ def log_event(key: str, *, signature: str = "connect_refused", count: int = 3) -
         "sample": "connect() failed (111: Connection refused) while connecting to upstream",
         "details": {},
         "subrequests": 0,
+        "writer_ended": False,
         "per_minute": {"2026/11/21 03:00": count},
     }
 

@@ -165,6 +165,7 @@ def test_a_race_that_was_seen_is_not_a_risk_as_well() -> None:
         "sample": "upstream prematurely closed connection",
         "details": {},
         "subrequests": 0,
+        "writer_ended": False,
         "per_minute": {"2026/11/21 03:00": 1},
     }
     record = site(instances=[kept("60s")], apps=[gunicorn({"idle_timeout": 5})], log=[line])

@@ -339,6 +339,31 @@ def test_what_was_before_nginx_read_its_configuration_anew_is_a_risk() -> None:
 
 
 @pytest.mark.parametrize(
+    ("since", "ended", "severity"),
+    [
+        ("03:00:10", False, "risk"),
+        ("03:00:09", False, "intermittent"),  # written in the second of the reload: by whom?
+        ("03:00:09", True, "risk"),  # by a worker that is no more
+        ("02:59:59", True, "risk"),  # it still had requests to end
+        ("02:59:58", True, "intermittent"),  # a worker that ended later ended for another reason
+    ],
+)
+def test_lines_of_workers_that_a_reload_replaced_are_past(since: str, ended: bool, severity: str) -> None:
+    lines = [line("too_big_header", writer_ended=ended)]
+    record = site(instances=[nginx(route(), workers_since=f"2026/11/21 {since}")], log=lines)
+    assert [each.severity for each in diagnose(fleet(record)).findings if each.cause == "too_big_header"] == [severity]
+
+
+@pytest.mark.parametrize(("size", "role"), [("4k", "upstream_keepalive"), ("16k", None)])
+def test_what_is_past_is_no_reason_for_more_than_there_is_now(size: str, role: str | None) -> None:
+    settings = {"proxy_buffer_size": [[size]]}
+    site_now = nginx(route(), workers_since="2026/11/21 03:00:10", route_settings=[settings])
+    record = site(instances=[site_now], log=[line("too_big_header")])
+    (finding,) = [each for each in diagnose(fleet(record)).findings if each.cause == "too_big_header"]
+    assert (finding.fix.role if finding.fix else None) == role
+
+
+@pytest.mark.parametrize(
     ("kind", "signature", "told", "role"),
     [
         ("gunicorn", "gunicorn_worker_timeout", "closed_before_header", None),

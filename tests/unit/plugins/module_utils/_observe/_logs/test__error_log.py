@@ -133,6 +133,16 @@ def test_lines_of_one_kind_are_one_event() -> None:
     assert (lines.lines, lines.unclassified, lines.since) == (7, 1, "2026/11/21 03:50:01")
 
 
+@pytest.mark.parametrize(("newest", "ended"), [(4711, False), (4712, True)])
+def test_whether_who_wrote_the_newest_line_still_runs(tmp_path: Path, newest: int, ended: bool) -> None:
+    (tmp_path / "4711").mkdir()
+    older = {4711: 4712, 4712: 4711}[newest]
+    lines = ErrorLines(begin=ALL, proc=tmp_path)
+    for pid, time in ((newest, "03:51:00"), (older, "03:50:59"), (older, "03:49:00")):  # rotated files come later
+        lines.add(line(REFUSED, time=f"2026/11/21 {time}").replace("972#972", f"{pid}#{pid}").encode())
+    assert [found["writer_ended"] for found in lines.events()] == [ended]
+
+
 def test_details_are_counted() -> None:
     status = "auth request unexpected status: {} while sending to client"
     lines = folded(*(line(status.format(number), upstream=None) for number in (502, 404, 502)))
