@@ -446,6 +446,8 @@ def main() -> None:
         )
     except (ChangeError, PayloadError) as error:
         module.fail_json(msg=str(error))
+    for warning in result.warnings:
+        module.warn(warning)
     module.exit_json(**result.as_dict(diff=module._diff))
 
 

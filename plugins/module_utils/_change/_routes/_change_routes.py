@@ -60,7 +60,6 @@ class Result:
             "changes": [*self.recovered, *self.told],
             "recovered": list(self.recovered),
             "files": [shown(path) for path in files],
-            "warnings": list(self.warnings),
             "validated": outcome.validated if outcome else "no",
             "validated_why": outcome.why if outcome else "nothing had to change",
             "reloaded": outcome.reloaded if outcome else False,

@@ -36,7 +36,8 @@ def uses(*routes: Any, upstreams: Sequence[Any] = (), **changes: Any) -> list[Us
 
 def racing(version: str = "1.22.1") -> list[Use]:
     group = {**upstream("shop", TCP), "directives": [["keepalive", "8"]]}
-    plain = {**upstream("other", TCP), "file": "/etc/nginx/other.conf"}
+    plain = upstream("other", TCP)
+    plain["servers"][0]["file"] = "/etc/nginx/other.conf"
     routes = [route(TCP, upstream="shop"), route(TCP, upstream="shop", line=20), route(TCP, upstream="other", line=30)]
     return uses(*routes, upstreams=[group, plain], version=version, route_settings=[SPEAKS])
 

@@ -127,8 +127,10 @@ def test_what_is_not_known_is_said(tmp_path: Path, app: Any) -> None:
     assert warning.endswith("Say it with app_idle_timeout")
 
 
-def test_taking_back_is_not_judged(tmp_path: Path) -> None:
-    assert drafted(tmp_path, RACING, {"keepalive": 8}, app=NODE, state="absent").results()
+@pytest.mark.parametrize("wanted", [{"keepalive": 8}, {"name": None, "keepalive_timeout": "4s"}])
+def test_what_an_entry_made_it_takes_back(tmp_path: Path, wanted: dict[str, Any]) -> None:
+    text = RACING.replace("keepalive 8;", "keepalive 8; keepalive_timeout 4s;")
+    assert drafted(tmp_path, text, wanted, app=NODE, state="absent").results()
 
 
 def test_time_outs_of_upstream_blocks_have_a_first_version(tmp_path: Path) -> None:

@@ -138,8 +138,10 @@ def test_whether_who_wrote_the_newest_line_still_runs(tmp_path: Path, newest: in
     (tmp_path / "4711").mkdir()
     older = {4711: 4712, 4712: 4711}[newest]
     lines = ErrorLines(begin=ALL, proc=tmp_path)
-    for pid, time in ((newest, "03:51:00"), (older, "03:50:59"), (older, "03:49:00")):  # rotated files come later
-        lines.add(line(REFUSED, time=f"2026/11/21 {time}").replace("972#972", f"{pid}#{pid}").encode())
+    newer = ((older, "03:51:00"), (newest, "03:51:01"))
+    for block in (newer, ((older, "03:50:59"),)):  # rotated files come later
+        said = [line(REFUSED, time=f"2026/11/21 {time}").replace("972#972", f"{pid}#{pid}") for pid, time in block]
+        lines.add("\n".join(said).encode())
     assert [found["writer_ended"] for found in lines.events()] == [ended]
 
 
