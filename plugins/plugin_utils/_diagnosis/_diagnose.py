@@ -21,6 +21,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps i
     app_down,
     app_maybe_down,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._capacity import with_capacity_fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, Failure, failures
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._filters import (
     firewall_between,
@@ -205,7 +206,7 @@ def diagnose(records: Mapping[str, HostRecord]) -> Diagnosis:
     found = [each.finding for each in explanations]
     found += nginx_config_invalid(fleet) + nginx_not_running(fleet)
     found += [finding for rule in _RISKS for finding in rule(fleet, explanations)]
-    findings = tuple(sorted(found, key=lambda finding: finding.rank))
+    findings = tuple(sorted((with_capacity_fix(fleet, each) for each in found), key=lambda finding: finding.rank))
     return Diagnosis(
         findings=findings,
         plans=plans(findings),

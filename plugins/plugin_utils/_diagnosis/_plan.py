@@ -18,7 +18,7 @@ Plans = Dict[str, Dict[str, Dict[str, Any]]]
 #: The roles in the order in which a host needs them: room first, then what serves, then what leads there.
 SIDES: dict[str, tuple[str, ...]] = {
     "app": ("log_rotation", "upstream_firewall", "supervision"),
-    "nginx": ("proxy_pass", "upstream_keepalive", "error_pages"),
+    "nginx": ("proxy_pass", "upstream_keepalive"),
 }
 _ROLES = tuple(role for roles in SIDES.values() for role in roles)
 
