@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 
@@ -43,8 +43,7 @@ class AddressError(ValueError):
     """Text that nginx does not take as an address; the message is the reason."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     transport: str  # tcp | unix
     host: str | None = None  # without brackets
     port: int | None = None
@@ -90,13 +89,12 @@ def _unix_address(path: str) -> Address:
 
 
 def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]+", text) or not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
         raise AddressError("invalid port")
     return int(text)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """The argument of a `*_pass`, cut up: scheme + address + mark + uri is what is written."""
 
     scheme: str  # "http://" or ""

@@ -14,16 +14,16 @@ import glob
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FunctionType
-from typing import Any, Dict, Iterable, Iterator, Mapping, cast
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple, cast
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import LexError, Token, lex, shown
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage
 
+_Lexed = Tuple[Token, int, bool]  # (token, line, quoted), as crossplane's parser takes it
 
-@dataclass(frozen=True)
-class Directive:
+
+class Directive(NamedTuple):  # as there can be a hundred thousand of them
     """One statement. `args` of an `if` are without its parentheses; the body of a Lua block is its last argument."""
 
     name: Token
@@ -99,28 +99,36 @@ class _Reading:
     def say(self, message: str, *, file: str, line: int | None) -> None:
         self.messages.append(ConfigMessage(level="emerg", message=shown(message), file=shown(file), line=line))
 
-    def lex(self, file: str) -> Iterator[tuple[Token, int, bool]]:
+    def lex(self, file: str) -> Iterator[_Lexed]:
         """The tokens of `file`. What follows an error is left out, so that the whole statements before it stay."""
-        statement: list[tuple[Token, int, bool]] = []
-        depth = 0
+        lexed: list[_Lexed] = []
         try:
             for item in lex(self._bytes(file), file):
-                statement.append(item)
-                token, _line, quoted = item
-                if token in ("{", "}", ";") and not quoted:
-                    depth += {"{": 1, "}": -1, ";": 0}[token]
-                    yield from statement
-                    statement.clear()
+                lexed.append(item)  # one by one: what came before an error is wanted too
         except LexError as error:
             self.say(error.reason, file=file, line=error.line)
-            yield from [(Token("}"), error.line, False)] * depth
+            return iter(_whole(lexed, end=error.line))
         except OSError as error:
             self.say(f"cannot be read: {error.strerror}", file=file, line=None)
+        return iter(lexed)
 
     def _bytes(self, file: str) -> bytes:
         data = self._overlay.get(file)
-        self.sources[file] = Path(file).read_bytes() if data is None else data
-        return self.sources[file]
+        if data is None:
+            with open(file, "rb") as stream:  # noqa: PTH123 - no Path for each of thousands
+                data = stream.read()
+        self.sources[file] = data
+        return data
+
+
+def _whole(lexed: Sequence[_Lexed], *, end: int) -> list[_Lexed]:
+    """Those of whole statements, with the blocks closed that are open after them."""
+    kept = depth = 0
+    for number, (token, _line, quoted) in enumerate(lexed, start=1):
+        if token in ("{", "}", ";") and not quoted:
+            kept = number
+            depth += {"{": 1, "}": -1, ";": 0}[token]
+    return [*lexed[:kept], *[(Token("}"), end, False)] * depth]
 
 
 def _parse(main: str, reading: _Reading) -> dict[str, Any]:

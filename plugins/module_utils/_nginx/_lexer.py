@@ -97,10 +97,10 @@ def to_bytes(text: str) -> bytes:
 
 def shown(text: str) -> str:
     """Text that any JSON reader takes: bytes that are no UTF-8 become replacement characters."""
-    return to_bytes(text).decode("utf-8", "replace")
+    return str(text) if text.isascii() else to_bytes(text).decode("utf-8", "replace")
 
 
-def make_token(text: str, *, start: int, end: int, line: int, quoted: bool) -> Token:
+def make_token(text: str, start: int, end: int, line: int, quoted: bool) -> Token:
     token = Token(text)
     token.start = start
     token.end = end
@@ -131,11 +131,14 @@ def lex(data: bytes, file: str) -> Iterator[tuple[Token, int, bool]]:
                 yield body, line, True
                 start, position, special = body.end, body.end + 1, ";"
                 depth -= 1
-            yield make_token(special, start=start, end=position, line=line, quoted=False), line, False
+            yield make_token(special, start, position, line, False), line, False
             name = None
         elif kind != _COMMENT:
-            token = _word(data, match, file=file, line=line)
-            position = token.end
+            if kind == _WORD:
+                token = make_token(to_text(match.group(kind)), start, position, line, False)
+            else:
+                token = _quoted(data, match, file=file, line=line)
+                position = token.end
             yield token, line, token.quoted
             name = token if name is None else name
         match = _TOKEN.match(data, position)
@@ -152,13 +155,10 @@ def _depth_change(special: str, name: Token | None, depth: int, *, file: str, li
     return {"{": 1, "}": -1, ";": 0}[special]
 
 
-def _word(data: bytes, match: Match[bytes], *, file: str, line: int) -> Token:
+def _quoted(data: bytes, match: Match[bytes], *, file: str, line: int) -> Token:
     kind = match.lastindex or 0
-    start, end = match.span(kind)
+    start, end = match.start(kind) - 1, match.end(kind) + 1
     text = to_text(match.group(kind))
-    if kind == _WORD:
-        return make_token(text, start=start, end=end, line=line, quoted=False)
-    start, end = start - 1, end + 1
     after = data[end : end + 1]
     if after not in _AFTER_QUOTE:
         raise LexError(f'unexpected "{to_text(after)}"', file=file, line=line)

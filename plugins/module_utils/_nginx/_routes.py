@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from dataclasses import dataclass
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
     PASS_PROTOCOLS,
@@ -34,16 +33,14 @@ _LOCATION_MODIFIERS = ("^~", "~*", "~", "=")  # nginx takes them with or without
 _SERVER_PORT = 80  # of a `server` in an upstream block, whatever the protocol
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """One `server` of an upstream block."""
 
     directive: Directive
     address: Address | None  # None: nginx would not take it
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """An upstream block."""
 
     directive: Directive
@@ -54,8 +51,7 @@ class Group:
         return _value(self.directive, 0)
 
 
-@dataclass(frozen=True)
-class Pass:
+class Pass(NamedTuple):
     """A `*_pass` with all that decides where it leads: a route, still tied to the words in the file."""
 
     directive: Directive
