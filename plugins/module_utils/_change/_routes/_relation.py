@@ -28,6 +28,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._keepalive import 
     safe_timeout,
     span,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer
 
 _SAY = "say with app_idle_timeout what it is if that is wrong"
 
@@ -72,9 +73,15 @@ def _idle_timeout(server: Node, wanted: WantedUpstream, apps: AppServers) -> tup
     if app is None:
         return None, ""
     value = app["settings"].get("idle_timeout")
-    kind = app["settings"].get("worker_class") or ""
-    who = " ".join(word for word in (app["kind"], f"with {kind} workers" if kind else "", f"({app['unit']})") if word)
-    return (float(value) if isinstance(value, (int, float)) else None), who
+    return (float(value) if isinstance(value, (int, float)) else None), _called(app)
+
+
+def _called(app: AppServer) -> str:
+    settings, unit = app["settings"], app["unit"]
+    workers = settings.get("worker_class")
+    words = [str(settings.get("server") or app["kind"])]
+    words += [f"with {workers} workers"] if workers else []
+    return " ".join([*words, f"({unit})"] if unit else words)
 
 
 def _way_out(idle: float, route: Route) -> str:

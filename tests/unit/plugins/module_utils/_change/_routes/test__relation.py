@@ -32,6 +32,7 @@ RACING = (
 GUNICORN = {"kind": "gunicorn", "settings": {"idle_timeout": 2, "worker_class": "gthread"}}
 SYNC = {"kind": "gunicorn", "settings": {"idle_timeout": 0, "worker_class": "sync"}}
 NODE = {"kind": "node", "settings": {"idle_timeout": 5}}
+HYPERCORN = {"kind": "other", "unit": None, "settings": {"idle_timeout": 5, "server": "hypercorn"}}
 OTHER = {"kind": "other", "settings": {"idle_timeout": None}}
 
 
@@ -60,6 +61,13 @@ REFUSED = {
         NODE,
         OLD,
         r"for 60 s, but node \(shop.service\) closes them after 5 s, and .* 502",
+    ),
+    "without a unit": (DIRECT, KEEP, HYPERCORN, OLD, "but hypercorn closes"),
+        DIRECT,
+        KEEP,
+        {**OTHER, "unit": None, "settings": {"idle_timeout": 5, "server": "hypercorn"}},
+        OLD,
+        "but hypercorn closes",
     ),
     "the way out": (DIRECT, KEEP, GUNICORN, OLD, r"keepalive_timeout: 1s or no keepalive; say with app_idle_timeout"),
     "as long as": (DIRECT, {**KEEP, "keepalive_timeout": "5s"}, NODE, OLD, r"for 5 s, but node"),
