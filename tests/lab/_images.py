@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import platform
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ._commands import LAB_DIR, STATE_DIR, LabError, podman, run, say
@@ -60,8 +62,21 @@ def exists(image: str) -> bool:
 def build(image: str) -> None:
     """Make the image unless it is there already; older images of the same name go."""
     require_lab()
-    if exists(image):
-        return
+    with _turn():
+        if not exists(image):
+            _build(image)
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Who needs an image that somebody else is making waits for that one."""
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    with (STATE_DIR / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(image: str) -> None:
     say(f"lab: building the image {image}; this takes about a minute, once")
     with tempfile.TemporaryDirectory(prefix="lab-image-") as scratch:
         archive = _bootstrap(image, Path(scratch))
