@@ -53,7 +53,9 @@ def podman(*arguments: str, stdin: bytes = b"", check: bool = True, timeout: flo
     """Root's podman. An ordinary user has one of its own, which knows nothing of the lab."""
     if os.geteuid() != 0:
         raise LabError("not root: systemd containers need it; run this again as root, for example with sudo")
-    return run(["podman", *arguments], stdin=stdin, check=check, timeout=timeout)
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    # Where a container runs out of memory, what watches over it leaves a file called `oom` where podman was called.
+    return run(["podman", *arguments], stdin=stdin, check=check, timeout=timeout, cwd=STATE_DIR)
 
 
 def say(message: str) -> None:
