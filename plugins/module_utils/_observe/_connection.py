@@ -57,6 +57,11 @@ class Call:
     port: int | None
     manner: Manner
 
+    @property
+    def question(self) -> tuple[object, ...]:
+        """Equal for connections that would be the same: who only sends another Host asks no new question."""
+        return (self.transport, self.protocol, self.address, self.port, self.manner.tls)
+
 
 @dataclass(frozen=True)
 class Result:

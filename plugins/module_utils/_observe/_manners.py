@@ -56,13 +56,13 @@ def default_manner(protocol: str) -> Manner:
 def manners(instance: NginxInstance) -> dict[tuple[str, str], Manner]:
     """By endpoint and directive, those of its first route: none is asked twice."""
     found: dict[tuple[str, str], Manner] = {}
+    prefix = str(PurePosixPath(instance["config"]).parent)
     for route in instance["routes"]:
+        protocol = _protocol(route)
         for key in route["endpoints"]:
-            if (key, _protocol(route)) not in found:
+            if (key, protocol) not in found:
                 settings = instance["route_settings"][route["settings"]]
-                found[key, _protocol(route)] = manner_of(
-                    route, settings, version=instance["version"], prefix=str(PurePosixPath(instance["config"]).parent)
-                )
+                found[key, protocol] = manner_of(route, settings, version=instance["version"], prefix=prefix)
     return found
 
 
@@ -102,6 +102,8 @@ def _proxy_host(target: str) -> str:
 
 def _expanded(text: str, names: Mapping[str, str]) -> str | None:
     """A value with its variables; None when it holds one whose value only a request has."""
+    if "$" not in text:
+        return text
     words = _VARIABLE.findall(text)
     if any((braced or plain) not in names for braced, plain in words):
         return None

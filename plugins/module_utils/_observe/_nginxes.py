@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
@@ -19,7 +20,12 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
     _statuses,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, NginxInstance, Settings
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+    ConfigTest,
+    Endpoint,
+    NginxInstance,
+    Settings,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable, namespace_of
@@ -40,7 +46,9 @@ class Nginx:
 def read_nginxes(*, table: ProcessTable, units: Units, config: str | None, notes: Notes) -> list[Nginx]:
     """Those that run, or that a unit starts; only the one with that main file when `config` names one."""
     found = _instances.find_instances(table=table, units=units, config=config, notes=notes)
-    nginxes = [_read_instance(instance, several=len(found) > 1) for instance in found]
+    with ThreadPoolExecutor(1) as pool:  # nginx reads its files while we do
+        tests = [pool.submit(_instances.check_config, instance) for instance in found]
+        nginxes = [_read_instance(instance, test, several=len(found) > 1) for instance, test in zip(found, tests)]
     for shown in (nginx.shown for nginx in nginxes):
         if not shown["test"]["ran"]:
             notes.miss(f"nginx -t of {shown['config']}", shown["test"]["why"])
@@ -78,7 +86,7 @@ def _shown_setting(name: str, words: Sequence[str]) -> list[str]:
     return [redact(word) for word in words]
 
 
-def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
+def _read_instance(instance: _instances.Instance, test: Future[ConfigTest], *, several: bool) -> Nginx:
     config = _config.read_config(instance.config, prefix=instance.prefix)
     log = instance.command.error_log or instance.build.error_log
     user = instance.credentials.name if instance.credentials else _routes.worker_user(config) or instance.build.user
@@ -99,7 +107,7 @@ def _read_instance(instance: _instances.Instance, *, several: bool) -> Nginx:
         unit=instance.unit,
         config_readable=config.whole,
         config_errors=list(config.messages),
-        test=_instances.check_config(instance),
+        test=test.result(),
         files=[printable(file) for file in config.files],
         routes=routes,
         upstreams=_routes.upstreams(config),

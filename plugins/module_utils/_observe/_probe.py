@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._connection import Call, Result
@@ -41,7 +41,7 @@ class Wanted:
     resolve_error: str | None
     manner: Manner
 
-    @property
+    @cached_property
     def calls(self) -> tuple[Call, ...]:
         """What to connect to, one after the other as nginx may."""
         targets = self.addresses if self.path is None else (self.path,)
@@ -86,12 +86,7 @@ class _Job:
     user: str = ""
     as_nginx: bool = False
     names: dict[str, Resolved] = field(default_factory=dict)
-    results: dict[Call, tuple[Result, int]] = field(default_factory=dict)
-
-
-def _same_call(wanted: Call) -> Call:
-    """What decides whether two connections would be the same: who only sends another Host asks no new question."""
-    return replace(wanted, manner=Manner(tls=wanted.manner.tls))
+    results: dict[object, tuple[Result, int]] = field(default_factory=dict)  # by Call.question
 
 
 def _eyes(viewpoint: Viewpoint) -> object:
@@ -108,10 +103,10 @@ def _run(views: Sequence[View], *, mode: str, seconds: float, notes: Notes) -> l
     jobs: dict[object, _Job] = {}
     of_views = [jobs.setdefault(_eyes(view.viewpoint), _Job(view.viewpoint)) for view in views]
     for view, job in zip(views, of_views):  # strict= came with Python 3.10
-        known = {_same_call(one) for one in job.calls}
+        known = {one.question for one in job.calls}
         for one in (one for wanted in view.wanted for one in wanted.calls):
-            if _same_call(one) not in known:
-                known.add(_same_call(one))
+            if one.question not in known:
+                known.add(one.question)
                 job.calls.append(one)
         job.hosts += [host for host in view.hosts if host not in job.hosts]
     busy = [job for job in jobs.values() if job.calls or job.hosts]
@@ -131,8 +126,8 @@ def _take(job: _Job, message: dict[str, object], *, notes: Notes) -> None:
     elif "host" in message:
         job.names[str(message["host"])] = Resolved(**message["resolved"])  # type: ignore[arg-type]
     else:
-        made = _same_call(job.calls[message["call"]])  # type: ignore[call-overload]
-        job.results[made] = Result(**message["result"]), message["milliseconds"]  # type: ignore[arg-type, assignment]
+        made = job.calls[message["call"]]  # type: ignore[call-overload]
+        job.results[made.question] = Result(**message["result"]), message["milliseconds"]  # type: ignore[arg-type, assignment]
 
 
 def _user(uid: int) -> str:
@@ -157,7 +152,7 @@ def look(views: Sequence[View], *, mode: str, seconds: float, notes: Notes) -> L
         say = partial(_probe_of, instance=view.viewpoint.instance, job=job)
         for wanted in view.wanted:
             for one in wanted.calls:
-                result, milliseconds = job.results.get(_same_call(one), (over, 0))
+                result, milliseconds = job.results.get(one.question, (over, 0))
                 looked.probes.append(say(wanted, _shown_address(one), result, milliseconds=milliseconds))
                 if result.denied_at and job.as_nginx:
                     looked.denied.setdefault(one.address, result.denied_at)

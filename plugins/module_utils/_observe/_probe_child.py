@@ -22,7 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +215,7 @@ class _Child:
             self._pipe.flush()
 
     def _resolve(self, host: str) -> None:
-        self._send(host=host, resolved=asdict(resolve(host)))
+        self._send(host=host, resolved=vars(resolve(host)))
 
     def _call(self, number: int, wanted: Call, share: float) -> None:
         started = time.monotonic()
@@ -227,7 +227,7 @@ class _Child:
         except Exception as error:  # whatever is wrong with one endpoint, the others are probed
             result = Result(outcome="error", phase="connect", detail=repr(error))
         milliseconds = round((time.monotonic() - started) * 1000)
-        self._send(call=number, result=asdict(result), milliseconds=milliseconds)
+        self._send(call=number, result=vars(result), milliseconds=milliseconds)
 
     def _result(self, wanted: Call, *, seconds: float) -> Result:
         context = self._contexts.get((wanted.manner.tls, wanted.protocol)) if wanted.manner.tls else None
