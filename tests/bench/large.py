@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,6 +93,9 @@ class Nginx:
             subprocess.run(self._command("-s", "stop"), check=True, capture_output=True)
             while Path(self.prefix, "nginx.pid").exists():
                 time.sleep(0.05)
+
+    def reload(self) -> None:
+        subprocess.run(self._command("-s", "reload"), check=True, capture_output=True)
 
     def _command(self, *words: str) -> list[str]:
         return ["nginx", "-p", f"{self.prefix}/", "-c", "nginx.conf", *words]
@@ -183,23 +186,41 @@ def change_and_test(nginx: Nginx, *, rounds: int) -> None:
     _row("peak MiB", max(run.peak for run in runs) / MEBIBYTE, at_most=150)
 
 
-def mend_and_take_back(*, times: int) -> None:
-    """Print how many requests of a healthy site fail while a sick one is mended and taken back again and again."""
+def requests_lost(nginx: Nginx, *, times: int) -> None:
+    """Print how many requests of a healthy site fail while a sick one is mended and taken back again and again.
+
+    On a connection that stays open a request can cross nginx's closing it, at any reload: what that costs is measured
+    beside as many reloads without a change.
+    """
     sick = {"server_name": f"site{LIVE}.example.com", "location": "/"}
     good = {**sick, "pass_to": f"127.0.0.1:{FIRST_PORT}"}
-    # A connection for each request: on one that stays open a request can cross nginx's closing it, reload or not.
-    headers = ["-H", "Host: site0.example.com", "-H", "Connection: close"]
-    command = ["wrk", "-t1", "-c4", "-d1h", "--timeout", "20s", *headers, f"http://127.0.0.1:{LISTEN}/"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:
+
+    def mend_and_take_back() -> None:
         for turn in range(times):
             module("nginx_routes", {"routes": [good], "run_id": f"run{turn}"})
             module("rollback", {"run_id": f"run{turn}"})
-        wrk.send_signal(signal.SIGINT)  # it then says what it has seen so far
-        said = wrk.communicate()[0]
-    requests, failed = counted(said)
+
+    def reload_only() -> None:
+        for _turn in range(2 * times):
+            nginx.reload()
+            time.sleep(1)
+
     print(f"requests of a healthy site while a sick one is mended and taken back {times} times")
-    print(f"  {requests} requests")
+    requests, failed = asked_during(mend_and_take_back, "-H", "Connection: close")
+    print(f"  {requests} requests, a connection each")
     _row("failed", failed, at_most=0)
+    for what, work in (("that", mend_and_take_back), ("bare reloads", reload_only)):
+        requests, failed = asked_during(work)
+        print(f"  on kept connections, {what}: {requests} requests, {failed} cut off by {2 * times} reloads")
+
+
+def asked_during(work: Callable[[], None], *options: str) -> tuple[int, int]:
+    """(requests, failed ones) of wrk while that is done."""
+    options = ("-t1", "-c4", "-d1h", "--timeout", "20s", "-H", "Host: site0.example.com", *options)
+    with subprocess.Popen(["wrk", *options, f"http://127.0.0.1:{LISTEN}/"], stdout=subprocess.PIPE, text=True) as wrk:
+        work()
+        wrk.send_signal(signal.SIGINT)  # it then says what it has seen so far
+        return counted(wrk.communicate()[0])
 
 
 def counted(said: str) -> tuple[int, int]:
@@ -232,7 +253,7 @@ def measure(*, vhosts: int, rounds: int, times: int) -> None:
             with nginx.running():
                 look_and_change(nginx, rounds=rounds)
         with nginx.running(), live_apps(range(FIRST_PORT, FIRST_PORT + LIVE)):
-            mend_and_take_back(times=times)
+            requests_lost(nginx, times=times)
 
 
 def look_and_change(nginx: Nginx, *, rounds: int) -> None:
