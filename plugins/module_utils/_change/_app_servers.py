@@ -12,10 +12,8 @@ from typing import Callable, Collection, Sequence, Tuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import Address, parse_address
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import own_addresses
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
 
 _ANYWHERE = ("0.0.0.0", "::", "*")  # noqa: S104 - compared with, never bound to
 
@@ -23,6 +21,12 @@ Seen = Tuple[Sequence[AppServer], Collection[str]]  # app servers, and the host'
 
 
 def _look() -> Seen:
+    # Most changes ask about no address; they need not load what knows every kind of app server.
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import (  # noqa: PLC0415
+        find_app_servers,
+    )
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around  # noqa: PLC0415
+
     notes = Notes()  # what was not seen is not found, and whoever asks says that nothing is known
     around = look_around(notes=notes)
     apps = find_app_servers(table=around.table, units=around.units, listeners=around.listeners, notes=notes)
