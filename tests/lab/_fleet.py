@@ -74,7 +74,9 @@ def host_entries(spec: HostSpec, public_key: bytes) -> list[Entry]:
     shipped = {entry.path for entry in files}
     enabled = [*(unit for directory in directories for unit in _lines(directory / "enabled")), *spec.enabled]
     links = [enabling_link(unit, shipped) for unit in dict.fromkeys(enabled)]
-    return [*files, *links, Entry("root/.ssh/authorized_keys", 0o600, public_key)]
+    # The key is root's in both homes: sshd takes it from there, and the user may read it.
+    keys = [Entry(f"{home}/.ssh/authorized_keys", 0o644, public_key) for home in ("root", "home/admin")]
+    return [*files, *links, *keys]
 
 
 def _lines(path: Path) -> list[str]:

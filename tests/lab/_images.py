@@ -24,7 +24,7 @@ from ._trees import Entry, entries_of, tar_of
 #: image name -> Debian suite
 SUITES = {"debian12": "bookworm", "debian13": "trixie"}
 PACKAGES = (
-    *("systemd-sysv", "dbus", "openssh-server", "python3", "procps", "iproute2", "nftables", "iputils-ping"),
+    *("systemd-sysv", "dbus", "openssh-server", "python3", "procps", "iproute2", "nftables", "iputils-ping", "sudo"),
     *("nginx", "libnginx-mod-http-lua", "gunicorn", "uwsgi-core", "uwsgi-plugin-python3", "nodejs", "uvicorn"),
     *("php-fpm", "puma", "iptables", "openssl", "curl", "logrotate"),
 )

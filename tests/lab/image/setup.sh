@@ -8,6 +8,9 @@ set -eu
 root=$1
 
 chroot "$root" useradd --system --gid www-data --home-dir /srv/app --shell /usr/sbin/nologin app
+# Who is not root, and may become it.
+chroot "$root" useradd --create-home --shell /bin/bash admin
+echo 'admin ALL=(ALL:ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/admin"
 systemctl --root="$root" disable nginx.service
 for unit in "$root"/lib/systemd/system/php*-fpm.service; do
     systemctl --root="$root" disable "${unit##*/}"
