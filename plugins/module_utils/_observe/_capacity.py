@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Capacity, Filesystem, LogRotation
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._security import read_security
@@ -23,14 +23,12 @@ _MOST_CONFIGS = 500
 _MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     place: str
     kind: str
 
 
-@dataclass(frozen=True)
-class Rotation:
+class Rotation(NamedTuple):
     """What one file of logrotate covers: patterns of paths."""
 
     file: str

@@ -14,9 +14,8 @@ import errno
 import os
 import socket
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _protocols
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import Manner, Tls
@@ -47,8 +46,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "R
 _ENDED = ("UNEXPECTED_EOF_WHILE_READING", "EOF occurred")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One connection to make."""
 
     transport: str  # tcp | unix
@@ -63,8 +61,7 @@ class Call:
         return (self.transport, self.protocol, self.address, self.port, self.manner.tls)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     outcome: str
     phase: str
     detail: str
@@ -217,8 +214,8 @@ def _explained(wanted: Call, result: Result) -> Result:
         return result
     denied = first_denied(Path(wanted.address))
     where = f" at {denied}" if denied else ""
-    return replace(
-        result, denied_at=denied, detail=f"{result.detail}{where}; whether anything listens there cannot be seen"
+    return result._replace(
+        denied_at=denied, detail=f"{result.detail}{where}; whether anything listens there cannot be seen"
     )
 
 
@@ -280,7 +277,7 @@ def _second_look(wanted: Call, first: Result, *, deadline: float) -> Result:
     speaks = next((name for name in names if _answers(wanted, name, deadline=deadline)), None)
     if speaks is None:
         return first
-    return replace(first, outcome="mismatch", speaks=speaks, detail=f"it speaks {speaks}: {first.detail}")
+    return first._replace(outcome="mismatch", speaks=speaks, detail=f"it speaks {speaks}: {first.detail}")
 
 
 def _answers(wanted: Call, name: str, *, deadline: float) -> bool:

@@ -11,9 +11,9 @@ import pwd
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage, ConfigTest, Settings
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
@@ -45,8 +45,7 @@ _TEST_SECONDS = 30  # a thousand certificates take 3 s on a quiet machine, and t
 _CLOCK_TOLERANCE = 0.05  # start times come in ticks of 10 ms, file times do not
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """How an nginx is started. Paths are as written."""
 
     binary: str
@@ -57,8 +56,7 @@ class Command:
     directory: str = "/"  # where relative paths of the command line count from
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """What `nginx -V` says. Empty strings when it could not be asked."""
 
     version: str = ""
@@ -71,8 +69,7 @@ class Build:
     temporary: tuple[tuple[str, str], ...] = ()  # ("client_body_temp_path", "/var/lib/nginx/body") ...
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(NamedTuple):
     """Of a worker. `groups` of a running one are those it has now, not those of the user database."""
 
     name: str
@@ -81,8 +78,7 @@ class Credentials:
     groups: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(NamedTuple):
     """One nginx that was found, before its configuration is read."""
 
     command: Command

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance, Route, Settings
 
@@ -27,8 +27,7 @@ _TLS_PROTOCOLS = (
 NO_NAME = "localhost"  # what is asked for where no route gives a name
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(NamedTuple):
     """As the `*_ssl_*` directives in force have it. Nothing is verified unless `trusted` is given."""
 
     server_name: str | None = None  # SNI; None: none is sent, nginx's default
@@ -39,8 +38,7 @@ class Tls:
     protocols: tuple[str, ...] = ()  # none: whatever the library has
 
 
-@dataclass(frozen=True)
-class Manner:
+class Manner(NamedTuple):
     """What a route says at its endpoint."""
 
     host: str = NO_NAME

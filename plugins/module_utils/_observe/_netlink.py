@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
@@ -38,8 +38,7 @@ _UDIAG_SHOW_VFS, _UNIX_DIAG_VFS = 0x02, 1
 _UDIAG_SHOW_RQLEN, _UNIX_DIAG_RQLEN = 0x10, 4
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(NamedTuple):
     """Of a listening socket: connections that wait now, and how many may."""
 
     queued: int
@@ -131,8 +130,7 @@ def unix_queues() -> dict[int, Queue]:
     return {inode: queue for inode, queue in answers if queue}
 
 
-@dataclass(frozen=True)
-class RouteTo:
+class RouteTo(NamedTuple):
     interface: int | None
     gateway: str | None
 

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
     _config,
@@ -34,8 +34,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units
 
 
-@dataclass(frozen=True)
-class Nginx:
+class Nginx(NamedTuple):
     """An instance with all that its configuration says."""
 
     found: _instances.Instance

@@ -13,14 +13,13 @@ from __future__ import annotations
 import ipaddress
 import pwd
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 _MAX_DEPTH = 16  # of chains that jump to chains
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """A SYN. None: not known; an interface of "" is some interface that is not `lo`."""
 
     hook: str  # output | input
@@ -32,8 +31,7 @@ class Packet:
     uid: int | None = None  # of the process that sends it
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """`key` is one of daddr, saddr, dport, proto, iif, oif, uid, state, syn; anything else is not understood."""
 
     key: str
@@ -41,8 +39,7 @@ class Match:
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     text: str
     matches: tuple[Match, ...]
     verdict: str | None  # accept | drop | reject | return | jump
@@ -68,8 +65,7 @@ class Table:
     chains: dict[str, Chain] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """What stops a packet."""
 
     table: Table
@@ -78,8 +74,7 @@ class Hit:
     certain: bool
 
 
-@dataclass(frozen=True)
-class _Ended:
+class _Ended(NamedTuple):
     verdict: str  # accept | drop | reject
     chain: Chain
     rule: Rule
@@ -126,11 +121,11 @@ def _follow(chain: Chain, packet: Packet, table: Table, *, depth: int) -> tuple[
         if ended is None:
             continue
         if matched and ended.certain:
-            return possible or replace(ended, certain=certain), certain
+            return possible or ended._replace(certain=certain), certain
         if ended.verdict == "accept":
             certain = False
         else:
-            possible = possible or replace(ended, certain=False)
+            possible = possible or ended._replace(certain=False)
     return possible, certain
 
 

@@ -14,6 +14,7 @@ import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._connection import Call, Result
@@ -61,8 +62,7 @@ class Wanted:
         )
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """What to look at, and as whom."""
 
     viewpoint: Viewpoint

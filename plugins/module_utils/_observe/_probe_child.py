@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _connection
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._connection import Call, Result
@@ -41,8 +41,7 @@ _THREADS = 128  # they mostly wait
 _LEAD = 0.2  # seconds
 
 
-@dataclass(frozen=True)
-class Viewpoint:
+class Viewpoint(NamedTuple):
     """As whom to look: an nginx instance, or with `pid` and `credentials` None the user that runs this."""
 
     instance: str
@@ -50,8 +49,7 @@ class Viewpoint:
     credentials: Credentials | None
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """What one child does."""
 
     viewpoint: Viewpoint
@@ -227,7 +225,7 @@ class _Child:
         except Exception as error:  # whatever is wrong with one endpoint, the others are probed
             result = Result(outcome="error", phase="connect", detail=repr(error))
         milliseconds = round((time.monotonic() - started) * 1000)
-        self._send(call=number, result=vars(result), milliseconds=milliseconds)
+        self._send(call=number, result=result._asdict(), milliseconds=milliseconds)
 
     def _result(self, wanted: Call, *, seconds: float) -> Result:
         context = self._contexts.get((wanted.manner.tls, wanted.protocol)) if wanted.manner.tls else None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
@@ -20,8 +21,7 @@ _SLICE = ".slice"
 _UNIT_TYPES = (".service", ".scope", ".socket", ".mount", ".swap")
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     pid: int
     parent: int
     name: str  # the kernel's 15 characters
@@ -45,8 +45,7 @@ class ProcessTable:
         return iter(self.processes.values())
 
 
-@dataclass(frozen=True)
-class Stat:
+class Stat(NamedTuple):
     """The fields of /proc/PID/stat that are used."""
 
     name: str

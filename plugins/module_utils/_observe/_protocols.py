@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _STATUS = re.compile(rb"^HTTP/\d(?:\.\d)? (?P<code>\d{3})[^\r\n]*")
 _CGI_STATUS = re.compile(rb"^Status: ?(?P<code>\d{3})[^\r\n]*", re.MULTILINE | re.IGNORECASE)
@@ -44,8 +44,7 @@ _BANNERS = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What the first bytes amount to."""
 
     outcome: str  # answered | mismatch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Missed
 
@@ -41,8 +42,7 @@ def reason(why: object) -> str:
     return str(why)
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     """A finished command. `status` is None when it could not start or took too long; `why` then says which."""
 
     status: int | None

@@ -15,9 +15,9 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener, SocketFile
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
@@ -32,8 +32,7 @@ _WORD = struct.Struct("=I")
 _PRIVATE_TMP = re.compile(r"^systemd-private-[0-9a-f]{32}-(?P<unit>.+)-[A-Za-z0-9]{6}$")
 
 
-@dataclass(frozen=True)
-class Socket:
+class Socket(NamedTuple):
     """A listening socket as /proc/net shows it."""
 
     transport: str
@@ -42,8 +41,7 @@ class Socket:
     inode: int
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     exists: bool
     inode: int | None = None
     is_socket: bool = False

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._foreign_sockets import (
@@ -22,8 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units, read_units
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     table: ProcessTable
     listeners: list[Listener]
     units: Units

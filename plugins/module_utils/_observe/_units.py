@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import (
@@ -153,8 +153,7 @@ _ARGUMENTS = re.compile(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=")
 _ENVIRONMENT_FILE = re.compile(r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)")
 
 
-@dataclass(frozen=True)
-class UnitFacts:
+class UnitFacts(NamedTuple):
     """A unit with what may not leave the host: its real arguments and environment."""
 
     unit: Unit
@@ -166,8 +165,7 @@ class UnitFacts:
         return self.unit["name"]
 
 
-@dataclass(frozen=True)
-class Units:
+class Units(NamedTuple):
     systemd: bool
     facts: tuple[UnitFacts, ...]
 

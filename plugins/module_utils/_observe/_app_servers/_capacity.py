@@ -10,10 +10,9 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppCapacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
@@ -38,8 +37,7 @@ _NO_LIMIT = 1 << 62
 _HELPERS = re.compile(r"multiprocessing\.(?:resource|semaphore)_tracker")
 
 
-@dataclass(frozen=True)
-class _Hierarchy:
+class _Hierarchy(NamedTuple):
     """One mounted cgroup hierarchy."""
 
     controllers: frozenset[str]  # empty: the unified one
@@ -47,8 +45,7 @@ class _Hierarchy:
     mount: Path
 
 
-@dataclass(frozen=True)
-class Cgroups:
+class Cgroups(NamedTuple):
     """The cgroup hierarchies of this host: version 1, version 2, or some of both."""
 
     hierarchies: tuple[_Hierarchy, ...]

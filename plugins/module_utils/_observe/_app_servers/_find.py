@@ -12,10 +12,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._asgi import (
@@ -86,8 +85,7 @@ _READERS: dict[str, Callable[..., Reading]] = {
 _DEBIAN_UWSGI = re.compile(r"(?:/etc/init\.d/|/usr/share/uwsgi/)")
 
 
-@dataclass(frozen=True)
-class _Server:
+class _Server(NamedTuple):
     """One app server before its settings are read."""
 
     program: str  # or "other"
@@ -136,9 +134,8 @@ def _process_start(process: Process, *, table: ProcessTable, notes: Notes) -> St
         environment, directory = look_into(process.uid, process.gid, look)
     except OSError as error:
         notes.miss("environment and working directory of other users' app servers", error)
-        return replace(start, prefixes=prefixes_of([process.exe, *process.argv], {}))
-    return replace(
-        start,
+        return start._replace(prefixes=prefixes_of([process.exe, *process.argv], {}))
+    return start._replace(
         environment=environment,
         directory=Path(directory),
         root=str(table.proc / str(process.pid) / "root") if in_container(process.pid, proc=table.proc) else "",
@@ -256,7 +253,7 @@ class _Finder:
             return [self._with_family(server) for server in servers]
         pids = tuple(process.pid for process in processes)
         listens = [one for one in self._listeners if one["unit"] in units or one["pid"] in pids]
-        return [replace(servers[0], pids=pids, listens=tuple(listener_key(one) for one in listens))]
+        return [servers[0]._replace(pids=pids, listens=tuple(listener_key(one) for one in listens))]
 
     def _stopped(
         self, facts: UnitFacts, program: str | None, processes: Sequence[Process], own: Sequence[Listener]
@@ -277,7 +274,7 @@ class _Finder:
         server = _of_process(root, unit=facts.name, table=self._table, notes=self._notes)
         parent = self._table.processes.get(root.parent)
         if parent and _SUPERVISOR.match(parent.name):
-            return replace(server, unit=None, started_by=parent.name)
+            return server._replace(unit=None, started_by=parent.name)
         return server
 
     def _with_family(self, server: _Server) -> _Server:
@@ -285,7 +282,7 @@ class _Finder:
         # What starts an app may have started nginx too, in a container for example.
         own = [one for one in self._listeners if one["pid"] in pids and _may_be_app(one)]
         listens = tuple(listener_key(one) for one in own)
-        return replace(server, pids=pids, listens=listens)
+        return server._replace(pids=pids, listens=listens)
 
     def without_unit(self) -> list[_Server]:
         """App servers that no service unit owns: started by hand, by cron, in a container."""
@@ -295,7 +292,7 @@ class _Finder:
         ):
             parent = self._table.processes.get(root.parent)
             server = _of_process(root, unit=None, table=self._table, notes=self._notes)
-            found.append(replace(self._with_family(server), started_by=parent.name if parent else None))
+            found.append(self._with_family(server)._replace(started_by=parent.name if parent else None))
         return found
 
 

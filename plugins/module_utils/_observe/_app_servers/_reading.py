@@ -21,7 +21,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import Start
@@ -41,8 +41,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """A setting of an app server and how its command line spells it."""
 
     name: str

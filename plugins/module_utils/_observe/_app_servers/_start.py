@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _PYTHON = r"(?:\d|[.-]|$)"
 
@@ -44,8 +44,7 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
 _ALONE = re.compile(r"\$\w+")
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """How an app server is started, whether it runs or not."""
 
     argv: tuple[str, ...]  # from the program on, without the interpreter before it

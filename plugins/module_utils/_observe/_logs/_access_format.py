@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _BEFORE = 12  # characters of the text before a variable that tell its place
@@ -56,8 +56,7 @@ class FormatError(ValueError):
     """A format that does not tell what is needed; the message is the reason."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     line: re.Pattern[bytes]  # with a group for each variable that is wanted, and one named `time`
     stamp: re.Pattern[bytes]  # the time alone, in its first group
     candidates: tuple[re.Pattern[bytes], ...]  # what no line without a failure or a retry matches, or nearly none

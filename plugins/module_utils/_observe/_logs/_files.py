@@ -19,7 +19,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Callable, Optional
+from typing import BinaryIO, Callable, NamedTuple, Optional
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
@@ -41,8 +41,7 @@ _ROTATED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """How far back logs are read."""
 
     since: float  # seconds of the epoch

@@ -11,7 +11,7 @@ tells beside its own name; a group `peer` is the address that nginx connected to
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 
@@ -168,8 +168,7 @@ _PEER = re.compile(r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+
 _ADDRESS = re.compile(r"(?:\[[^\]]+\]|[^/:?\s]+):\d+")
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What a message is about."""
 
     signature: str

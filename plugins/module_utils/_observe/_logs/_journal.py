@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit
@@ -77,7 +76,7 @@ def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
     by_line = ["stdbuf", "--output=L"] if shutil.which("stdbuf", path=SEARCH_PATH) else []
     asked = ["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments]
     ran = run([*by_line, *asked], seconds=seconds)
-    return replace(ran, why=ran.why.replace("stdbuf", "journalctl", 1))
+    return ran._replace(why=ran.why.replace("stdbuf", "journalctl", 1))
 
 
 def _ask(units: list[str], *, since: float) -> Ran:

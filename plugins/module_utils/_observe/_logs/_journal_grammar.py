@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _DETAIL_LENGTH = 160  # characters
 
@@ -112,8 +112,7 @@ ANY = "|".join(
 )
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What a line is about."""
 
     signature: str

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import Tallies, newest_minutes
@@ -22,8 +23,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact i
 SAMPLE = 400  # characters
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One line. A traceback is of one process, or of one file."""
 
     time: str

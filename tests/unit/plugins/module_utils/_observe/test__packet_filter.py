@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,7 +77,7 @@ def test_a_policy_that_drops(rule: str, certain: bool) -> None:
 
 
 def test_counter_and_user_are_read() -> None:
-    found = hit(replace(OUT, uid=65534), iptables("-A OUTPUT -j LOG", "-A OUTPUT -m owner --uid-owner 65534 -j REJECT"))
+    found = hit(OUT._replace(uid=65534), iptables("-A OUTPUT -j LOG", "-A OUTPUT -m owner --uid-owner 65534 -j REJECT"))
     assert found is not None
     assert (found.rule.packets, user_of(found.rule)) == (7, "nobody")
 

@@ -238,7 +238,7 @@ def test_no_address_is_asked_twice_whoever_wants_it() -> None:
         thread = threading.Thread(target=count, args=(said, listener), daemon=True)
         thread.start()
         first, by_name = tcp(listener), replace(tcp(listener), endpoint="tcp:localhost:1", manner=Manner(host="other"))
-        views = [View(MYSELF, [first, by_name]), View(replace(MYSELF, instance="second"), [first])]
+        views = [View(MYSELF, [first, by_name]), View(MYSELF._replace(instance="second"), [first])]
         found = look(views, mode="request", seconds=5, notes=Notes()).probes
     assert [(one["endpoint"], one["instance"], one["outcome"]) for one in found] == [
         (first.endpoint, "nginx", "answered"),
