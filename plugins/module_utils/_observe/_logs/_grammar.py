@@ -11,6 +11,7 @@ tells beside its own name; a group `peer` is the address that nginx connected to
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
@@ -156,12 +157,13 @@ _ELSE = (
 )
 
 
-def _compiled(patterns: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+@lru_cache(maxsize=None)
+def _grammar(word: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """What a message that begins with `word` may be. Of a log few kinds are ever needed, of a quiet one none."""
+    patterns = (*_PATTERNS.get(word, ()), *_ELSE)
     return tuple((signature, re.compile(pattern, re.DOTALL)) for signature, pattern in patterns)
 
 
-_GROUPS = {word: _compiled(patterns) for word, patterns in _PATTERNS.items()}
-_REST = _compiled(_ELSE)
 _FIRST_WORD = re.compile(r"\w+")
 _ERRNO = re.compile(r"\((\d+): ")
 _PEER = re.compile(r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+\]|[^/:?]+)(?::(?P<port>\d+))?)")
@@ -180,7 +182,7 @@ class Kind(NamedTuple):
 def classify(head: str) -> Kind | None:
     """The kind of a message, `head` being the line after its connection number and before `, client:`."""
     word = _FIRST_WORD.match(head)
-    for signature, pattern in (*_GROUPS.get(word[0] if word else "", ()), *_REST):
+    for signature, pattern in _grammar(word[0] if word and word[0] in _PATTERNS else ""):
         match = pattern.match(head)
         if match:
             groups = match.groupdict()
