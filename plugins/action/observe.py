@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -31,7 +32,7 @@ class ActionModule(CrossplaneAction):
         run_dir = arguments.pop("run_dir", None)
         host = str(task_vars["inventory_hostname"])
         try:
-            result = self.execute_with_crossplane(arguments=arguments, task_vars=task_vars)
+            result = opened(self.execute_with_crossplane(arguments=arguments, task_vars=task_vars))
         except AnsibleConnectionFailure as error:
             reason = f"{one_line(error)}; see to it that `ansible -m ansible.builtin.ping {host}` works"
             self._keep(run_dir, HostRecord(host=host, status="unreachable", reason=reason, recorded_at=now()))
@@ -51,6 +52,11 @@ class ActionModule(CrossplaneAction):
             return str(write_record(Path(run_dir), record))
         except RunDirectoryError as error:
             raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+
+
+def opened(result: dict[str, Any]) -> dict[str, Any]:
+    """The module's result with its observation, which comes as a text, as data."""
+    return {**result, "observation": json.loads(result["observation"])} if "observation" in result else result
 
 
 def record_of(host: str, result: Mapping[str, Any], *, interpreter: str) -> HostRecord:

@@ -154,14 +154,15 @@ def observe_and_test(nginx: Nginx, *, rounds: int, apps: str) -> None:
         if turn:  # the first one fills the caches
             tests.append(test)
             runs.append(run)
-    observation = runs[-1].answer["observation"]
+    observations = [json.loads(run.answer["observation"]) for run in runs]
+    observation = observations[-1]
     probes = observation["probes"]
     asked = {(one["endpoint"], one["protocol"], one["address"]) for one in probes}
     endpoints = {(one["key"], one["protocol"]) for one in observation["endpoints"]}
     size = len(json.dumps(observation).encode())
     wall, test = statistics.median(run.wall for run in runs), statistics.median(tests)
     print(f"observe, {apps}")
-    if all(one["test"]["ran"] for run in runs for one in run.answer["observation"]["nginx"]):
+    if all(one["test"]["ran"] for seen in observations for one in seen["nginx"]):
         _row("wall / nginx -t", wall / test, at_most=5)
     else:
         print("  no ratio: this machine is so busy that nginx -t took too long for the module to wait for it")

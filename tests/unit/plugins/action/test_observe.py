@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.action.observe import record_of
+from ansible_collections.sre.bad_gateway.plugins.action.observe import opened, record_of
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import seen
 
 NO_JSON = "Module result deserialization failed: No start of json char found"
@@ -45,3 +45,11 @@ def test_an_observation_is_kept() -> None:
     observation = seen("web1").observation
     record = record_of("web1", {"changed": False, "observation": observation}, interpreter="")
     assert (record.status, record.reason, record.observation) == ("ok", "", observation)
+
+
+def test_an_observation_comes_as_a_text_and_an_error_without_one() -> None:
+    assert opened({"changed": False, "observation": '{"schema": 1}'}) == {
+        "changed": False,
+        "observation": {"schema": 1},
+    }
+    assert opened({"failed": True, "msg": "no such file"}) == {"failed": True, "msg": "no such file"}
