@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
@@ -52,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             wanted = plans(diagnosis.findings, choice)
             batches = rollout(records, wanted, sizes=arguments["batches"])
         except (RunDirectoryError, ObservationError, ChoiceError) as error:
-            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
         return {
             "changed": False,
             "run_id": run_id(records),

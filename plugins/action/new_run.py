@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import RunDirectoryError, begin
@@ -29,5 +28,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             crossplane_archive()
             begin(Path(arguments["run_dir"]))
         except (ShippingError, RunDirectoryError) as error:
-            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
         return {"changed": False}

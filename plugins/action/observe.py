@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._crossplane_action import CrossplaneAction
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
@@ -27,31 +27,34 @@ class ActionModule(CrossplaneAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the host, in one round trip."""
         super().run(tmp, task_vars)
-        task_vars = task_vars or {}
+        try:
+            return self._look(task_vars or {})
+        except RunDirectoryError as error:
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+
+    def _look(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = dict(self._task.args)
         run_dir = arguments.pop("run_dir", None)
         host = str(task_vars["inventory_hostname"])
+        become = " -b" if self._connection.become else ""
+        remedy = f"see to it that `ansible{become} -m ansible.builtin.ping {host}` works"
         try:
             result = opened(self.execute_with_crossplane(arguments=arguments, task_vars=task_vars))
         except AnsibleConnectionFailure as error:
-            reason = f"{one_line(error)}; see to it that `ansible -m ansible.builtin.ping {host}` works"
-            self._keep(run_dir, HostRecord(host=host, status="unreachable", reason=reason, recorded_at=now()))
+            reason = f"{one_line(error)}; {remedy}"
+            _keep(run_dir, HostRecord(host=host, status="unreachable", reason=reason, recorded_at=now()))
             raise
-        except AnsibleError as error:
-            result = {"failed": True, "msg": one_line(error)}
+        except AnsibleError as error:  # of Ansible's own on the way there, like a password for sudo that is missing
+            result = {"failed": True, "msg": f"{one_line(error)}; {remedy}"}
         if run_dir is None:
             return result
-        result["record"] = self._keep(run_dir, record_of(host, result, interpreter=self._used_interpreter or "Python"))
+        result["record"] = _keep(run_dir, record_of(host, result, interpreter=self._used_interpreter or "Python"))
         result.pop("observation", None)
         return result
 
-    def _keep(self, run_dir: str | None, record: HostRecord) -> str | None:
-        if run_dir is None:
-            return None
-        try:
-            return str(write_record(Path(run_dir), record))
-        except RunDirectoryError as error:
-            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+
+def _keep(run_dir: str | None, record: HostRecord) -> str | None:
+    return None if run_dir is None else str(write_record(Path(run_dir), record))
 
 
 def opened(result: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -60,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         try:
             return _report(arguments)
         except (RunDirectoryError, ObservationError) as error:
-            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
 
 
 def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
@@ -41,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         try:
             records, before = _records(arguments)
         except (RunDirectoryError, ObservationError) as error:
-            raise AnsibleActionFail(str(error)) from None  # its cause is in its message already
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
         return _result(records, before)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import ShippingError, crossplane_archive
@@ -22,7 +21,7 @@ class CrossplaneAction(ActionBase):  # type: ignore[misc]  # ansible-core ships 
         try:
             archive = crossplane_archive()
         except ShippingError as error:
-            raise AnsibleActionFail(str(error)) from error
+            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
         self._pipeline_where_safe()
         result: dict[str, Any] = self._execute_module(
             module_args={**arguments, "_crossplane": archive}, task_vars=task_vars
