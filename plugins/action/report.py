@@ -27,6 +27,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory imp
     RunDirectoryError,
     account_for,
     drop_before,
+    read_outcomes,
     read_records,
     run_id,
     set_aside,
@@ -36,7 +37,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory imp
 
 _ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
-    "phase": {"type": "str", "choices": ["audit", "before", "after"], "default": "audit"},
+    "phase": {"type": "str", "choices": ["audit", "before", "after", "again"], "default": "audit"},
     "hosts": {"type": "list", "elements": "str", "default": []},
     "planned": {"type": "list", "elements": "str", "default": []},
     "outcomes": {"type": "dict", "default": {}},
@@ -67,8 +68,11 @@ def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
     account_for(run_dir, arguments["hosts"])
     records = read_records(run_dir)
     diagnosis = diagnose(records)
-    before = diagnose(read_records(run_dir / "before")) if arguments["phase"] == "after" else None
-    run = _run(records, arguments["outcomes"], healed=_healed(before, diagnosis))
+    earlier = _earlier(run_dir, arguments["phase"])
+    before = diagnose(earlier) if earlier else None
+    outcomes = read_outcomes(run_dir) if arguments["phase"] == "again" else arguments["outcomes"]
+    # A remediation looks twice and is one run: the name that its changes are on record under is that of the first look.
+    run = _run(earlier or records, outcomes, healed=_healed(before, diagnosis))
     files = _write(run_dir, diagnosis, run, phase=arguments["phase"])
     _show(diagnosis, run, files)
     complaints = [
@@ -79,6 +83,13 @@ def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:
     ]
     result = {"changed": False, "files": files, "findings": _counts(diagnosis)}
     return {**result, "failed": True, "msg": "\n".join(complaints)} if complaints else result
+
+
+def _earlier(run_dir: Path, phase: str) -> dict[str, HostRecord]:
+    """What a remediation saw before it changed anything."""
+    if phase == "after" or (phase == "again" and (run_dir / "before").exists()):
+        return read_records(run_dir / "before")
+    return {}
 
 
 def _run(records: Mapping[str, HostRecord], outcomes: Mapping[str, Any], *, healed: tuple[Finding, ...]) -> Run:

@@ -87,7 +87,7 @@ def begin(directory: Path) -> None:
     """Make the directory ready for a new run: what an earlier one saw is no part of it."""
     observations = directory / "observations"
     try:
-        observations.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(observations)
         for path in observations.glob("*.json"):
             path.unlink()
         tempfile.TemporaryFile(dir=observations).close()  # says once, and now, what each host would say later
@@ -114,6 +114,14 @@ def set_aside(directory: Path) -> None:
 def drop_before(directory: Path) -> None:
     """Remove what an earlier remediation set aside: it is not the state before this run."""
     shutil.rmtree(directory / "before", ignore_errors=True)
+
+
+def read_outcomes(directory: Path) -> dict[str, Any]:
+    """What the report that lies there tells of each host's remediation; nothing where there is no report to read."""
+    try:
+        return dict(json.loads((directory / "report.json").read_text(encoding="utf-8"))["hosts"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def write_report(directory: Path, *, name: str, text: str) -> Path:
@@ -145,7 +153,7 @@ def _read_record(path: Path) -> HostRecord:
 
 def _write(path: Path, text: str) -> Path:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -157,6 +165,13 @@ def _write(path: Path, text: str) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from error
     return path
+
+
+def _make(directory: Path) -> None:
+    """Make the directory and what is missing above it, for its owner alone."""
+    for each in (*reversed(directory.parents), directory):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)  # several hosts write at once
 
 
 def _unwritable(path: Path, error: OSError) -> RunDirectoryError:

@@ -14,7 +14,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._json import Run
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._text import code, how_to_fix, markdown, verdict
 
-_REMEDIATE = "ansible-playbook -i INVENTORY sre.bad_gateway.remediate"
+_PLAY = "ansible-playbook -i INVENTORY sre.bad_gateway"
 
 
 def report_markdown(diagnosis: Diagnosis, run: Run) -> str:
@@ -41,7 +41,7 @@ def _overview(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"| {number} | {' | '.join(markdown(cell) for cell in cells)} |"
     if diagnosis.plans:
         yield from ["", "What is automatic, on all hosts, first to look at it and then to do it:", ""]
-        yield from ["```shell", f"{_REMEDIATE} --check --diff", _REMEDIATE, "```"]
+        yield from ["```shell", f"{_PLAY}.remediate --check --diff", f"{_PLAY}.remediate", "```"]
 
 
 def _finding(number: int, finding: Finding) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _finding(number: int, finding: Finding) -> Iterator[str]:
         yield from ["", "Routes:", ""]
         yield from (f"- {_route(route)}" for route in finding.routes)
     yield from ["", "Evidence:", ""]
-    yield from (f"- {each.kind}: {markdown(each.text)} ({code(each.source)})" for each in finding.evidence)
+    yield from (f"- {each.kind}: {code(each.text)} ({code(each.source)})" for each in finding.evidence)
     yield ""
     if finding.fix is None:
         yield "Fix: by hand; there is no one right answer. The page of the cause says more."
@@ -104,10 +104,12 @@ def _remediation(run: Run) -> Iterator[str]:
     if any(run.changed.values()):
         yield from ["", "## What was changed", ""]
         for host, changes in sorted(run.changed.items()):
-            yield from (f"- {markdown(host)}: {markdown(change)}" for change in changes)
+            yield from (f"- {markdown(host)}: {code(change)}" for change in changes)
+        yield from ["", "To take it back:", "", "```shell"]
+        yield from [f"{_PLAY}.rollback -e rollback_run_id={run.run_id}", "```"]
     if any(run.failed.values()):
         yield from ["", "## What could not be fixed", ""]
-        yield from (f"- {markdown(host)}: {markdown(why)}" for host, why in sorted(run.failed.items()) if why)
+        yield from (f"- {markdown(host)}: {code(why)}" for host, why in sorted(run.failed.items()) if why)
 
 
 def _hosts(diagnosis: Diagnosis) -> Iterator[str]:
@@ -123,4 +125,4 @@ def _missed(diagnosis: Diagnosis) -> Iterator[str]:
     if any(diagnosis.missed.values()):
         yield from ["", "## What could not be seen", ""]
         for host, missed in diagnosis.missed.items():
-            yield from (f"- {markdown(host)}: {markdown(what)}: {markdown(why)}" for what, why in missed)
+            yield from (f"- {markdown(host)}: {code(f'{what}: {why}')}" for what, why in missed)

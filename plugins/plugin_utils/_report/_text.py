@@ -13,7 +13,8 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagno
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
 
 _NOUNS = {"outage": "outage", "intermittent": "intermittent fault", "risk": "risk"}
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|#~&!@$]")
+# An underscore inside a word marks nothing up, and names are full of them.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def plain(text: str) -> str:

@@ -158,6 +158,30 @@ def test_a_remediation_is_reported_in_two_phases(tmp_path: Path) -> None:
     assert "## What was healed" in (tmp_path / "report.md").read_text()
 
 
+def test_a_remediation_is_one_run(tmp_path: Path) -> None:
+    reported(tmp_path, "before", sick())
+    reported(tmp_path, "after", replace(well(), recorded_at="2027-01-01T00:00:00.000000Z"))
+    first, last = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("before", "."))
+    assert (last["run_id"], last["started"]) == (first["run_id"], first["started"])
+
+
+@pytest.mark.parametrize("remediated", [True, False])
+def test_a_report_made_again_tells_the_same(tmp_path: Path, remediated: bool) -> None:
+    if remediated:
+        reported(tmp_path, "before", sick())
+        reported(tmp_path, "after", well(), outcomes={"web1": {"changed": ["a line"], "failed": ""}})
+    else:
+        reported(tmp_path, "audit", sick())
+    reports = {path: path.read_text() for path in tmp_path.glob("**/report.*")}
+    assert len(reports) == (4 if remediated else 2)
+    reported(tmp_path, "again")
+    assert {path: path.read_text() for path in tmp_path.glob("**/report.*")} == reports
+
+
+def test_saved_observations_are_reported_without_a_report_beside_them(tmp_path: Path) -> None:
+    assert reported(tmp_path, "again", sick())["findings"]["outage"] == 1
+
+
 def test_an_audit_forgets_what_was_before_an_earlier_remediation(tmp_path: Path) -> None:
     reported(tmp_path, "before", sick())
     reported(tmp_path, "audit", well())

@@ -62,7 +62,7 @@ Routes:
 
 Evidence:
 
-- probe: tcp:127.0.0.1:8001: refused at connect, errno 111: Refused (tried 127.0.0.1:8001 as www-data) (`web1`)
+- probe: `tcp:127.0.0.1:8001: refused at connect, errno 111: Refused (tried 127.0.0.1:8001 as www-data)` (`web1`)
 """
 
 
@@ -112,7 +112,7 @@ def test_it_says_what_nobody_saw() -> None:
     report = report_markdown(broken(), RUN)
     assert "| db1 | unreachable, not looked at: timed out |  | 0 |\n" in report
     assert report.endswith(
-        "\n## What could not be seen\n\n- web2: error log /var/log/nginx/error.log: Permission denied\n"
+        "\n## What could not be seen\n\n- web2: `error log /var/log/nginx/error.log: Permission denied`\n"
     )
 
 
@@ -121,8 +121,9 @@ def test_it_says_what_was_done() -> None:
         "r", "s", "v", changed={"web1": ["/etc/nginx/shop"], "web2": []}, failed={"web2": "nginx -t failed", "web1": ""}
     )
     report = report_markdown(healthy(), run)
-    assert "\n## What was changed\n\n- web1: /etc/nginx/shop\n" in report
-    assert "\n## What could not be fixed\n\n- web2: nginx -t failed\n" in report
+    assert "\n## What was changed\n\n- web1: `/etc/nginx/shop`\n\nTo take it back:\n" in report
+    assert "\nansible-playbook -i INVENTORY sre.bad_gateway.rollback -e rollback_run_id=r\n" in report
+    assert "\n## What could not be fixed\n\n- web2: `nginx -t failed`\n" in report
 
 
 def test_it_says_what_was_healed() -> None:

@@ -14,6 +14,7 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._report
 PLAIN = [("a\nb\t c", "a b c"), ("\x1b[31m", "\ufffd[31m"), ("\u202eevil", "\ufffdevil"), ("ä €", "ä €")]
 MARKDOWN = [
     ("**a** _b_", r"\*\*a\*\* \_b\_"),
+    ("proxy_pass and _x or y_", r"proxy_pass and \_x or y\_"),
     ("a | b", r"a \| b"),
     ("<script>", r"\<script\>"),
     ("[x](http://evil)", r"\[x\](http\://evil)"),
