@@ -29,6 +29,8 @@ options:
     description:
       - The run to take back, with all its parts; or one part of it, C(RUN/PART).
       - By default the last run that changed this host. Taken back already, it is not followed by the one before.
+      - Of a run that this host does not know nothing is taken back; RV(runs) says which there are. On a fleet, name the run
+        to take back - the last one of each host need not be the same.
     type: str
     default: ""
   force:
@@ -67,6 +69,24 @@ run_id:
   type: str
   returned: success
   sample: 20260301T101500Z-1f0c9a7b
+runs:
+  description: The runs that this host has on record, newest first, whatever was taken back.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    run_id:
+      description: The run.
+      type: str
+      sample: 20260301T101500Z-1f0c9a7b
+    changed_at:
+      description: When it made its last change on this host, UTC.
+      type: str
+      sample: "2026-03-01T10:15:03Z"
+    rollback:
+      description: Whether it took another run back.
+      type: bool
+      sample: false
 transactions:
   description: The changes that were taken back, newest first. Empty when there was nothing to do.
   type: list

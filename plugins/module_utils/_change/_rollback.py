@@ -42,6 +42,7 @@ class Result:
     """What was taken back, or would be in check mode."""
 
     run_id: str  # "": this host has no run on record
+    runs: Sequence[Mapping[str, Any]]  # on record here, newest first
     journals: Sequence[Journal]  # newest first
     edits: Sequence[Edit]
     units: Sequence[UnitAction]
@@ -61,6 +62,7 @@ class Result:
             "changed": bool(changes or self.journals),
             "changes": changes,
             "run_id": self.run_id,
+            "runs": list(self.runs),
             "transactions": [
                 {name: getattr(one.record, name) for name in ("id", "module", "started")} for one in self.journals
             ],
@@ -79,7 +81,8 @@ class Result:
 def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
     """Take back a run, or the last one of this host; InterferenceError names files that somebody edited since."""
     with turn(module=MODULE, run_id=run_id, check_mode=check_mode, force=force) as recovered:
-        run_id, found = _chosen(_journal.finished(), run_id)
+        committed = _committed()
+        run_id, found = _chosen(committed, run_id)
         edits = _edits(found, force=force)
         units = _units(found)
         states = _unit_states.merged(state for journal in reversed(found) for state in journal.record.states)
@@ -111,18 +114,31 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
                 takes_back=[one.record.id for one in found],
             )
             troubles = perform(plan, accept=accept, take_up=take_up)
-    return Result(run_id, found, edits, units, states=told, recovered=recovered, troubles=troubles)
+    return Result(run_id, _runs(committed), found, edits, units, states=told, recovered=recovered, troubles=troubles)
 
 
-def _chosen(finished: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
+def _runs(committed: Sequence[Journal]) -> list[dict[str, Any]]:
+    """Each run once, where its last change puts it."""
+    last: dict[str, Journal] = {}
+    for one in committed:
+        last.setdefault(one.record.whole_run, one)
+    return [
+        {"run_id": run_id, "changed_at": one.record.started, "rollback": one.record.module == MODULE}
+        for run_id, one in last.items()
+    ]
+
+
+def _committed() -> list[Journal]:
+    """What was changed and not put back at once, newest first."""
+    return [one for one in reversed(_journal.finished()) if one.state == "committed"]
+
+
+def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
     """The run and what of it is still in force, newest first. A rollback is no run to take back unless it is named.
 
     A run may have parts, named RUN/PART, that can be taken back alone; without a name all parts of the last run are.
     """
-    committed = [one for one in reversed(finished) if one.state == "committed"]
-    run_id = (
-        run_id or next((one.record.whole_run for one in committed if one.record.module != MODULE), "").partition("/")[0]
-    )
+    run_id = run_id or next((one.record.whole_run for one in committed if one.record.module != MODULE), "")
     gone: set[str] = set()
     for one in committed:
         if one.record.id not in gone:  # else it was taken back, and what it took back with it

@@ -89,9 +89,21 @@ def test_a_part_of_a_run_is_taken_back_alone_or_with_it(file: Path) -> None:
 def test_nothing_on_record_is_nothing_to_do() -> None:
     assert roll_back().as_dict(diff=True) == {
         "changed": False,
-        **{name: [] for name in ("changes", "transactions", "files", "units", "recovered", "diff")},
+        **{name: [] for name in ("changes", "runs", "transactions", "files", "units", "recovered", "diff")},
         "run_id": "",
     }
+
+
+def test_the_runs_on_record_are_told_whatever_was_taken_back(file: Path) -> None:
+    change("first/app", file, b"1")
+    change("second", file, b"2")
+    change("first/nginx", file, b"3")
+    roll_back("first/nginx")
+    runs = roll_back("?", check_mode=True).as_dict(diff=False)["runs"]
+    assert [(run["run_id"], run["rollback"]) for run in runs[1:]] == [("first", False), ("second", False)]
+    assert runs[0]["rollback"] is True
+    started = {one.record.run_id: one.record.started for one in _journal.finished()}
+    assert runs[1]["changed_at"] == started["first/nginx"]
 
 
 def test_a_rollback_can_be_taken_back_by_name(file: Path) -> None:
