@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._verdict import Silence, silent, worse
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._text import number
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     HostRecord,
     RunDirectoryError,
@@ -41,7 +43,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             records, before = _records(arguments)
         except (RunDirectoryError, ObservationError) as error:
             return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
-        return _result(records, before)
+        result = _result(records, before)
+        if not result.get("failed"):  # which Ansible shows
+            Display().display(f"\n{result['msg']}\n")
+        return result
 
 
 def _records(arguments: Mapping[str, Any]) -> tuple[dict[str, HostRecord], dict[str, HostRecord] | None]:
@@ -61,7 +66,15 @@ def _result(records: Mapping[str, HostRecord], before: Mapping[str, HostRecord] 
     result = {"changed": False, "silent": [one.to_json() for one in found]}
     if complaints:
         return {**result, "failed": True, "msg": "\n".join(complaints)}
-    return {**result, "msg": f"all {len(Fleet(records).uses)} routes' endpoints on {len(records)} hosts were probed"}
+    return {**result, "msg": _well(records)}
+
+
+def _well(records: Mapping[str, HostRecord]) -> str:
+    routes = {use.route_key for use in Fleet(records).uses}
+    hosts = number(len(records), "host")
+    if not routes:
+        return f"No route was found on {hosts}: there was nothing to verify"
+    return f"{number(len(routes), 'route')} on {hosts}, none without an answer"
 
 
 def _unseen(records: Mapping[str, HostRecord]) -> Sequence[HostRecord]:

@@ -31,8 +31,8 @@ options:
       - V(audit) - the run only looked.
       - V(before) - a remediation follows. Once written, observations and reports are set aside in C(RUN_DIR/before).
       - V(after) - a remediation is over. The report tells what became of the findings in C(RUN_DIR/before).
-      - V(again) - saved observations are diagnosed again. What a remediation set aside stays, and what its report told of
-        its changes is told again.
+      - V(again) - saved observations are diagnosed again. What a remediation set aside stays, and its changes are told
+        as its report told them.
     type: str
     choices: [audit, before, after, again]
     default: audit

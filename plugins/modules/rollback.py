@@ -29,8 +29,8 @@ options:
     description:
       - The run to take back, with all its parts; or one part of it, C(RUN/PART).
       - By default the last run that changed this host. Taken back already, it is not followed by the one before.
-      - Of a run that this host does not know nothing is taken back; RV(runs) says which there are. On a fleet, name the run
-        to take back - the last one of each host need not be the same.
+      - Of a run that this host does not know nothing is taken back; RV(runs) says which there are.
+      - On a fleet, name the run to take back. The last one of each host need not be the same.
     type: str
     default: ""
   force:
@@ -79,6 +79,10 @@ runs:
       description: The run.
       type: str
       sample: 20260301T101500Z-1f0c9a7b
+    named:
+      description: Whether somebody named it. A change without a run is one of its own, of this host alone.
+      type: bool
+      sample: true
     changed_at:
       description: When it made its last change on this host, UTC.
       type: str

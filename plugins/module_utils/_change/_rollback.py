@@ -123,7 +123,12 @@ def _runs(committed: Sequence[Journal]) -> list[dict[str, Any]]:
     for one in committed:
         last.setdefault(one.record.whole_run, one)
     return [
-        {"run_id": run_id, "changed_at": one.record.started, "rollback": one.record.module == MODULE}
+        {
+            "run_id": run_id,
+            "named": run_id != one.record.id,
+            "changed_at": one.record.started,
+            "rollback": one.record.module == MODULE,
+        }
         for run_id, one in last.items()
     ]
 

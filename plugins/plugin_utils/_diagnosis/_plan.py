@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Dict, Sequence, get_args
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._causes import TITLES
@@ -41,7 +42,7 @@ class Choice:
     def __post_init__(self) -> None:
         for cause in (*self.only, *self.skip):
             if cause not in TITLES:
-                raise ChoiceError(f"{cause!r} is no cause; there are: {', '.join(sorted(TITLES))}")
+                raise ChoiceError(f"{cause!r} is no cause; {_meant(cause)}")
 
     def takes(self, finding: Finding) -> bool:
         levels = get_args(Confidence)  # the surest first
@@ -55,6 +56,11 @@ class Choice:
 
 
 EVERYTHING = Choice()
+
+
+def _meant(cause: str) -> str:
+    near = get_close_matches(cause, TITLES, n=2, cutoff=0.8)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(TITLES))}"
 
 
 def plans(findings: Sequence[Finding], choice: Choice = EVERYTHING) -> Plans:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 import pytest
 
@@ -53,6 +53,8 @@ class Played:
 
 Hosts = Mapping[str, Mapping[str, object]]
 Play = Callable[..., Played]
+Player = Callable[..., dict[str, object]]
+Answer = dict[str, Any]
 
 
 @pytest.fixture
@@ -85,6 +87,46 @@ def play(tmp_path: Path) -> Play:
         return Played(code=done.returncode, output=done.stdout, run_dir=run_dir)
 
     return run
+
+
+#: Stands for the host's Python: answers each module what it was told to, one answer after the other.
+INTERPRETER = r"""#!{python}
+import pathlib, re, sys
+program = pathlib.Path(sys.argv[1]).read_text() if sys.argv[1:] else sys.stdin.read()
+module = re.search(r"sre\.bad_gateway\.plugins\.modules\.(\w+)", program)[1]
+answer = sorted(pathlib.Path("{directory}").glob(module + ".*.json"))[0]
+print(answer.read_text())
+answer.unlink()
+"""
+
+#: Stands for ssh: runs the command here as long as an answer is left.
+SSH = """#!/bin/sh
+for command; do :; done
+ls {directory}/*.json >/dev/null 2>&1 || {{ echo "no route to host" >&2; exit 255; }}
+exec sh -c "$command"
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Player:
+    """Variables of a host whose modules give these answers. It is looked at first, after its batch, and at last."""
+
+    def make(name: str, **modules: Sequence[Answer]) -> dict[str, object]:
+        directory = tmp_path / "answers" / name
+        directory.mkdir(parents=True)
+        for module, answers in modules.items():
+            for number, answer in enumerate(answers):
+                (directory / f"{module}.{number}.json").write_text(json.dumps(answer))
+        for program, text in (("python", INTERPRETER), ("ssh", SSH)):
+            (directory / program).write_text(text.format(python=sys.executable, directory=directory))
+            (directory / program).chmod(0o755)
+        return {
+            "ansible_python_interpreter": str(directory / "python"),
+            "ansible_ssh_executable": str(directory / "ssh"),
+            "ansible_ssh_transfer_method": "piped",
+        }
+
+    return make
 
 
 def _environment(tmp_path: Path) -> dict[str, str]:

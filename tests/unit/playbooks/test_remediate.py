@@ -7,13 +7,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
-import pytest
-
-from ansible_collections.sre.bad_gateway.tests.unit.playbooks.conftest import Play
+from ansible_collections.sre.bad_gateway.tests.unit.playbooks.conftest import Answer, Play, Player
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
     app,
     nginx,
@@ -25,25 +21,6 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 )
 
 WRONG, RIGHT, DOCS = "tcp:127.0.0.1:8001", "tcp:127.0.0.1:8000", "tcp:127.0.0.1:8100"
-Player = Callable[..., dict[str, object]]
-Answer = dict[str, Any]
-
-#: Stands for the host's Python: answers each module what it was told to, one answer after the other.
-INTERPRETER = r"""#!{python}
-import pathlib, re, sys
-program = pathlib.Path(sys.argv[1]).read_text() if sys.argv[1:] else sys.stdin.read()
-module = re.search(r"sre\.bad_gateway\.plugins\.modules\.(\w+)", program)[1]
-answer = sorted(pathlib.Path("{directory}").glob(module + ".*.json"))[0]
-print(answer.read_text())
-answer.unlink()
-"""
-
-#: Stands for ssh: runs the command here as long as an answer is left.
-SSH = """#!/bin/sh
-for command; do :; done
-ls {directory}/*.json >/dev/null 2>&1 || {{ echo "no route to host" >&2; exit 255; }}
-exec sh -c "$command"
-"""
 
 
 def sick(host: str) -> Answer:
@@ -59,28 +36,6 @@ def observed(host: str, target: str, **changes: Any) -> Answer:
     units = [unit(), nginx_unit(wants=["shop.service"], after=["shop.service"])]
     record = seen(host, instances=[nginx(route(target))], apps=[app(RIGHT)], units=units, **changes)
     return {"changed": False, "observation": record.observation}
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Player:
-    """Variables of a host whose modules give these answers. It is looked at first, after its batch, and at last."""
-
-    def make(name: str, **modules: Sequence[Answer]) -> dict[str, object]:
-        directory = tmp_path / "answers" / name
-        directory.mkdir(parents=True)
-        for module, answers in modules.items():
-            for number, answer in enumerate(answers):
-                (directory / f"{module}.{number}.json").write_text(json.dumps(answer))
-        for program, text in (("python", INTERPRETER), ("ssh", SSH)):
-            (directory / program).write_text(text.format(python=sys.executable, directory=directory))
-            (directory / program).chmod(0o755)
-        return {
-            "ansible_python_interpreter": str(directory / "python"),
-            "ansible_ssh_executable": str(directory / "ssh"),
-            "ansible_ssh_transfer_method": "piped",
-        }
-
-    return make
 
 
 DONE = {"changed": True, "changes": ["/etc/nginx/sites-enabled/shop:12: 127.0.0.1:8001 -> 127.0.0.1:8000"]}
@@ -106,9 +61,25 @@ def test_a_fix_that_fails_stops_no_other_host_and_is_told(play: Play, host: Play
     assert played.statuses == {"web1": "ok", "web2": "ok"}
     assert {name: each["changed"] for name, each in played.hosts.items()} == {"web1": [], "web2": DONE["changes"]}
     markdown = (played.run_dir / "report.md").read_text()
-    assert "## What could not be fixed\n\n- web1: Correct the targets of routes" in markdown
+    assert "## What could not be fixed\n\n- web1: `Correct the targets of routes" in markdown
     before = json.loads((played.run_dir / "before" / "report.json").read_text())
     assert sorted(finding["host"] for finding in before["findings"]) == ["web1", "web2"]
+
+
+def test_a_loop_that_fails_says_why(play: Play, host: Player) -> None:
+    stopped = [unit(active_state="inactive", sub_state="dead", main_pid=0), nginx_unit()]
+    record = seen(
+        "web1",
+        instances=[nginx(route(RIGHT))],
+        apps=[app(RIGHT, pids=[], listens=[])],
+        units=stopped,
+        probes=[probe(RIGHT, "refused")],
+    )
+    looked = {"changed": False, "observation": record.observation}
+    web1 = host("web1", observe=[looked] * 3, service_listening=[{"failed": True, "msg": "run with become"}])
+    played = play("remediate", {"web1": web1})
+    assert played.code == 2
+    assert played.said("web1: See to it that it runs, listens, and comes back after a reboot: run with become") == 1
 
 
 def test_a_host_that_is_lost_on_the_way_stays_in_the_report(play: Play, host: Player) -> None:

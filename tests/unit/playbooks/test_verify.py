@@ -24,10 +24,18 @@ def test_routes_that_answer_and_one_that_does_not(play: Play, tmp_path: Path) ->
         host = site(tmp_path, port)
         played = play("verify", {"web1": host})
         assert played.code == 0
+        assert played.said("1 route on 1 host, none without an answer") == 1
         assert not (played.run_dir / "report.json").exists()
     played = play("verify", {"web1": host})
     assert played.code == 2
     assert played.said(f"web1: _ / at tcp:127.0.0.1:{port} does not answer: refused: Connection refused") == 1
+
+
+def test_no_route_is_no_proof(play: Play, tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text("events {}\n")
+    played = play("verify", {"web1": {"bad_gateway_nginx_config": str(tmp_path / "nginx.conf")}})
+    assert played.code == 0
+    assert played.said("No route was found on 1 host: there was nothing to verify") == 1
 
 
 def test_a_host_that_could_not_be_looked_at_does_not_pass(play: Play, tmp_path: Path) -> None:

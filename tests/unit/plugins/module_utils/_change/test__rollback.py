@@ -100,8 +100,8 @@ def test_the_runs_on_record_are_told_whatever_was_taken_back(file: Path) -> None
     change("first/nginx", file, b"3")
     roll_back("first/nginx")
     runs = roll_back("?", check_mode=True).as_dict(diff=False)["runs"]
-    assert [(run["run_id"], run["rollback"]) for run in runs[1:]] == [("first", False), ("second", False)]
-    assert runs[0]["rollback"] is True
+    assert [(run["named"], run["rollback"]) for run in runs] == [(False, True), (True, False), (True, False)]
+    assert [run["run_id"] for run in runs[1:]] == ["first", "second"]
     started = {one.record.run_id: one.record.started for one in _journal.finished()}
     assert runs[1]["changed_at"] == started["first/nginx"]
 

@@ -85,6 +85,8 @@ def test_what_is_not_wanted_is_not_planned(choice: Choice, taken: bool) -> None:
 def test_a_cause_that_is_none_cannot_be_chosen() -> None:
     with pytest.raises(ChoiceError, match=r"'app_down' is no cause; there are: .*app_not_running"):
         Choice(only=("app_down",))
+    with pytest.raises(ChoiceError, match=r"'socket_mising' is no cause; did you mean socket_missing\b"):
+        Choice(skip=("socket_mising",))
 
 
 def test_only_roles_that_exist_are_named_and_remediate_calls_what_is_planned() -> None:
