@@ -145,6 +145,8 @@ def _show(diagnosis: Diagnosis, run: Run, files: Sequence[str]) -> None:
             f"No nginx was found on {', '.join(_without_nginx(diagnosis))}. "
             "Where there should be one, name its main file with bad_gateway_nginx_config."
         )
+    if _half_seen(diagnosis):
+        Display().display(f"Not all could be seen on {', '.join(_half_seen(diagnosis))}: see the end of the report.")
     if run.healed:
         Display().display("Healed: " + ", ".join(finding.id for finding in run.healed))
     Display().display(f"Report: {files[-1]}\n")
@@ -162,6 +164,11 @@ def _unseen(records: Mapping[str, HostRecord]) -> list[str]:
 def _without_nginx(diagnosis: Diagnosis) -> list[str]:
     """Hosts that were looked at and have none: right for those that run app servers only, else worth a line."""
     return [name for name, host in diagnosis.hosts.items() if host["status"] == "ok" and not host["nginx"]]
+
+
+def _half_seen(diagnosis: Diagnosis) -> list[str]:
+    """Hosts that kept something to themselves, as they do from a user who is not root; of a missing nginx is told above."""
+    return [name for name, missed in diagnosis.missed.items() if any(what != "nginx" for what, _why in missed)]
 
 
 def _too_severe(diagnosis: Diagnosis, least: str) -> list[str]:

@@ -24,7 +24,7 @@ author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
 extends_documentation_fragment:
   - sre.bad_gateway._attributes
-  - sre.bad_gateway._attributes.no_diff
+  - sre.bad_gateway._attributes.diff
   - sre.bad_gateway._run_id
 requirements:
   - systemd on the managed host
@@ -167,6 +167,7 @@ def main() -> None:
         missing=list(outcome.missing),
         recovered=list(outcome.recovered),
         was=dict(outcome.was),
+        diff={"prepared": "".join(f"{change}\n" for change in outcome.changes)},
     )
 
 

@@ -372,6 +372,7 @@ def _limited(found: list[Instance], *, config: str, builds: _Builds, notes: Note
         return chosen[:1]
     if not Path(config).exists():
         notes.miss(f"nginx with {config}", "no such file")
+        return []  # the option names it for all hosts alike, or is misspelt: no nginx here is broken by that
     for other in found:
         return [_not_running(Command(binary=other.command.binary, config=config), build=other.build, unit=None)]
     made = _from_path(builds=builds, config=config)

@@ -39,6 +39,7 @@ def _overview(diagnosis: Diagnosis) -> Iterator[str]:
     for number, finding in enumerate(diagnosis.findings, 1):
         cells = [finding.severity, finding.host, TITLES[finding.cause], finding.endpoint or "", how_to_fix(finding)]
         yield f"| {number} | {' | '.join(markdown(cell) for cell in cells)} |"
+    yield from ["", "The pages that findings link to are in `docs/causes` of the installed collection, too."]
     if diagnosis.plans:
         yield from ["", "What is automatic, on all hosts, first to look at it and then to do it:", ""]
         yield from ["```shell", f"{_PLAY}.remediate --check --diff", f"{_PLAY}.remediate", "```"]

@@ -140,6 +140,11 @@ def test_only_hosts_that_were_looked_at_are_told_to_have_no_nginx() -> None:
     assert report._without_nginx(diagnosed(well("a"), seen("b"), unreachable("c"))) == ["b"]
 
 
+def test_hosts_that_could_not_be_seen_whole_are_named() -> None:
+    missed = {"a": [], "b": [("nginx", "none")], "c": [("nginx", "none"), ("error log /e", "Permission denied")]}
+    assert report._half_seen(replace(diagnosed(well("a")), missed=missed)) == ["c"]
+
+
 def reported(run_dir: Path, phase: str, *records: HostRecord, **arguments: Any) -> dict[str, Any]:
     for record in records:
         _run_directory.write_record(run_dir, record)

@@ -191,6 +191,13 @@ def test_the_option_limits_to_the_nginx_with_that_main_file(tmp_path: Path) -> N
     assert [one.pid for one in found] == [20]
 
 
+def test_a_main_file_that_is_not_there_is_no_broken_nginx(tmp_path: Path) -> None:
+    processes = table(tmp_path, process(10, "nginx: master process nginx -c /srv/a.conf", exe=fake_nginx(tmp_path)))
+    notes = Notes()
+    assert find_instances(table=processes, units=NONE_RUNNING, config=f"{tmp_path}/misspelt", notes=notes) == []
+    assert [tuple(entry.values()) for entry in notes.entries] == [(f"nginx with {tmp_path}/misspelt", "no such file")]
+
+
 def test_nothing_found_says_where_was_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_instances, "SEARCH_PATH", str(tmp_path))
     notes = Notes()

@@ -44,6 +44,8 @@ Run `r1`, started `2026-09-30T03:15:00Z`, collection `0.1.0`.
 | 1 | outage | web1 | nginx points where no app server listens | tcp:127.0.0.1:8001 | automatic |
 | 2 | outage | web2 | nginx points where no app server listens | tcp:127.0.0.1:8001 | to decide |
 
+The pages that findings link to are in `docs/causes` of the installed collection, too.
+
 What is automatic, on all hosts, first to look at it and then to do it:
 
 ```shell
