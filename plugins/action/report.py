@@ -167,7 +167,7 @@ def _without_nginx(diagnosis: Diagnosis) -> list[str]:
 
 
 def _half_seen(diagnosis: Diagnosis) -> list[str]:
-    """Hosts that kept something to themselves, as they do from a user who is not root. A missing nginx is told alone."""
+    """Hosts that kept something to themselves, as from users who are not root. A missing nginx is told apart."""
     return [name for name, missed in diagnosis.missed.items() if any(what != "nginx" for what, _why in missed)]
 
 

@@ -159,6 +159,12 @@ def state_directory() -> Path:
         raise JournalError("this user has no home directory to record changes in; set XDG_STATE_HOME") from error
 
 
+def others_record() -> Path | None:
+    """Root's records, where they are not for this user to read."""
+    root = Path(_ROOT)
+    return root if state_directory() != root and root.exists() else None
+
+
 def make_state_directory() -> Path:
     directory = state_directory()
     try:

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _unit_states
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, RouteError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import (
+    InterferenceError,
+    JournalError,
+    RouteError,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
     Edit,
@@ -135,7 +139,11 @@ def _runs(committed: Sequence[Journal]) -> list[dict[str, Any]]:
 
 def _committed() -> list[Journal]:
     """What was changed and not put back at once, newest first."""
-    return [one for one in reversed(_journal.finished()) if one.state == "committed"]
+    found = [one for one in reversed(_journal.finished()) if one.state == "committed"]
+    hidden = _journal.others_record()
+    if not found and hidden is not None:
+        raise JournalError(f"{hidden} holds what root changed on this host, this user changed nothing; run with become")
+    return found
 
 
 def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:

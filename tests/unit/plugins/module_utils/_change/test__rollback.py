@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _journal, _rollback, _systemd
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import InterferenceError, JournalError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, Plan, UnitAction
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._rollback import Result
@@ -92,6 +92,18 @@ def test_nothing_on_record_is_nothing_to_do() -> None:
         **{name: [] for name in ("changes", "runs", "transactions", "files", "units", "recovered", "diff")},
         "run_id": "",
     }
+
+
+def test_a_user_who_changed_nothing_is_told_of_what_root_changed(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_journal, "_ROOT", str(tmp_path / "roots"))
+    assert roll_back().run_id == ""
+    (tmp_path / "roots").mkdir()
+    with pytest.raises(JournalError, match="run with become"):
+        roll_back(check_mode=True)
+    change("own", file, b"1")
+    assert roll_back().run_id == "own"
 
 
 def test_the_runs_on_record_are_told_whatever_was_taken_back(file: Path) -> None:
