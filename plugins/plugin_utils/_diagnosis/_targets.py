@@ -117,7 +117,14 @@ def _candidates(fleet: Fleet, failure: Failure, place: Place) -> Iterator[Candid
             proven = is_proven(fleet, place.host, key, failure.endpoint["protocol"])
             if pass_to is None or proven is None or distance is None or fleet.is_used(place.host, key):
                 continue
+            if _may_be_anything(app, key) and not proven:
+                continue
             yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven, distance=distance)
+
+
+def _may_be_anything(app: AppServer, key: str) -> bool:
+    """Any program may have a unix socket for its own ends, like the agents of ssh or a container engine."""
+    return app["kind"] == "other" and key.startswith("unix:")
 
 
 def _heard(fleet: Fleet, host: str, app: AppServer) -> list[str]:

@@ -793,6 +793,19 @@ def test_what_is_undecided_is_left_to_whoever_decides() -> None:
     assert diagnosis.plans == {}
 
 
+@pytest.mark.parametrize(("asked", "offered"), [(False, None), (True, ("unix:/run/docker.sock",))])
+def test_a_socket_of_an_unknown_program_that_nobody_asked_is_offered_to_nobody(
+    asked: bool, offered: tuple[str, ...] | None
+) -> None:
+    engine = "unix:/run/docker.sock"
+    probes = [probe(WRONG, "refused"), probe(OTHER), *([probe(engine)] if asked else [])]
+    apps = [app(engine, unit="docker.service", kind="other"), app(OTHER, unit="blog.service")]
+    records = wrong_port(apps=apps, probes=probes)
+    (finding,) = diagnose(fleet(records)).findings
+    assert finding.cause == "wrong_upstream_address"
+    assert (finding.fix.candidates if finding.fix else None) == offered
+
+
 NEARER = {
     "the very address comes before all addresses": (["tcp:0.0.0.0:9100", RIGHT], "127.0.0.1:8000"),
     "the very address comes before a socket": (["unix:/run/x.sock", RIGHT], "127.0.0.1:8000"),
