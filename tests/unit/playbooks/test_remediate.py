@@ -35,7 +35,7 @@ def healed(host: str) -> Answer:
 def observed(host: str, target: str, **changes: Any) -> Answer:
     units = [unit(), nginx_unit(wants=["shop.service"], after=["shop.service"])]
     record = seen(host, instances=[nginx(route(target))], apps=[app(RIGHT)], units=units, **changes)
-    return {"changed": False, "observation": record.observation}
+    return {"changed": False, "observation": json.dumps(record.observation)}
 
 
 DONE = {"changed": True, "changes": ["/etc/nginx/sites-enabled/shop:12: 127.0.0.1:8001 -> 127.0.0.1:8000"]}
@@ -75,7 +75,7 @@ def test_a_loop_that_fails_says_why(play: Play, host: Player) -> None:
         units=stopped,
         probes=[probe(RIGHT, "refused")],
     )
-    looked = {"changed": False, "observation": record.observation}
+    looked = {"changed": False, "observation": json.dumps(record.observation)}
     web1 = host("web1", observe=[looked] * 3, service_listening=[{"failed": True, "msg": "run with become"}])
     played = play("remediate", {"web1": web1})
     assert played.code == 2
@@ -127,7 +127,7 @@ def beside_docs(host: str, target: str, *, docs: str = "answered") -> Answer:
     probes = [probe(WRONG, "refused"), probe(RIGHT), probe(DOCS, docs)]
     apps = [app(RIGHT), app(DOCS, unit="docs.service")]
     record = seen(host, instances=[nginx(*routes)], apps=apps, units=units, probes=probes)
-    return {"changed": False, "observation": record.observation}
+    return {"changed": False, "observation": json.dumps(record.observation)}
 
 
 def test_a_batch_that_got_worse_is_taken_back_and_nobody_else_is_touched(play: Play, host: Player) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,7 +60,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, become: Any, outc
 
 def test_an_observation_that_cannot_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "observations").touch()
-    result = looked(tmp_path, monkeypatch, become=None, outcome={"observation": seen("web1").observation})
+    result = looked(tmp_path, monkeypatch, become=None, outcome={"observation": json.dumps(seen("web1").observation)})
     assert result["failed"] is True
     assert "choose another directory with bad_gateway_output_dir" in result["msg"]
 

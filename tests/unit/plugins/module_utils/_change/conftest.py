@@ -22,6 +22,7 @@ def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """Where transactions are recorded: not where this machine's own are."""
     directory = tmp_path_factory.mktemp("state") / "sre.bad_gateway"
     monkeypatch.setattr(_journal, "state_directory", lambda: directory)
+    monkeypatch.setattr(_journal, "_ROOT", str(directory))
     return directory
 
 
