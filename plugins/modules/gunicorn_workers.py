@@ -98,7 +98,7 @@ changes:
   elements: str
   returned: success
   sample:
-    - /etc/systemd/system/shop.service.d/90-bad-gateway-workers.conf
+    - /etc/systemd/system/shop.service.d/zz-bad-gateway-workers.conf
     - "shop.service: 5 workers, 1 before"
 workers:
   description: How many the unit is to have. Null where that is left to its own settings.
@@ -124,7 +124,7 @@ path:
   description: The drop-in file.
   type: str
   returned: success
-  sample: /etc/systemd/system/shop.service.d/90-bad-gateway-workers.conf
+  sample: /etc/systemd/system/shop.service.d/zz-bad-gateway-workers.conf
 recovered:
   description: Changes that were killed in the middle and were taken back before this one, or would be in check mode.
   type: list

@@ -77,7 +77,7 @@ options:
   journal_max_use:
     description:
       - The most that systemd's journal may use on disk (C(SystemMaxUse=)), like V(500M). Set in
-        C(/etc/systemd/journald.conf.d/90-bad-gateway.conf). By default the journal is left alone.
+        C(/etc/systemd/journald.conf.d/zz-bad-gateway.conf). By default the journal is left alone.
     type: str
     default: ""
   rotate_when_used:

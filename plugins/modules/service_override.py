@@ -40,7 +40,8 @@ options:
   name:
     description:
       - Name of this override among those of the unit. The file is
-        C(/etc/systemd/system/UNIT.d/90-bad-gateway-NAME.conf).
+        C(/etc/systemd/system/UNIT.d/zz-bad-gateway-NAME.conf), which systemd reads after the C(override.conf) of
+        C(systemctl edit).
     type: str
     default: override
   sections:
@@ -118,7 +119,7 @@ changes:
   type: list
   elements: str
   returned: success
-  sample: [/etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf]
+  sample: [/etc/systemd/system/shop.service.d/zz-bad-gateway-supervision.conf]
 recovered:
   description: Changes that were killed in the middle and were taken back before this one, or would be in check mode.
   type: list
@@ -129,7 +130,7 @@ path:
   description: The drop-in file.
   type: str
   returned: success
-  sample: /etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf
+  sample: /etc/systemd/system/shop.service.d/zz-bad-gateway-supervision.conf
 action:
   description: What was done to the unit, or would be in check mode.
   type: str

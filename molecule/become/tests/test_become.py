@@ -28,7 +28,7 @@ def test_who_is_not_root_did_it(host: Host) -> None:
     [
         ("web1", "/etc/nginx/sites-enabled/docs.example.conf", "proxy_connect_timeout 5s;"),
         ("web1", "/etc/nginx/sites-enabled/docs.example.conf", "error_page"),
-        ("web1", "/etc/systemd/system/docs.service.d/90-bad-gateway-workers.conf", "3"),
+        ("web1", "/etc/systemd/system/docs.service.d/zz-bad-gateway-workers.conf", "3"),
         ("web1", "/etc/logrotate.d/zz-bad-gateway-docs", "/var/log/docs/app.log"),
     ],
 )

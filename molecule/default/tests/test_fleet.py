@@ -39,8 +39,8 @@ def test_the_report_of_the_second_run_finds_nothing_that_hurts(report: Any) -> N
 CHANGED = {
     "web1": {"/etc/nginx/sites-enabled/shop.example.conf"},
     "web2": set(),
-    "web3": {"/etc/systemd/system/nginx.service.d/90-bad-gateway-blog.conf"},
-    "app1": {"/etc/systemd/system/api.service.d/90-bad-gateway-supervision.conf"},
+    "web3": {"/etc/systemd/system/nginx.service.d/zz-bad-gateway-blog.conf"},
+    "app1": {"/etc/systemd/system/api.service.d/zz-bad-gateway-supervision.conf"},
 }
 
 

@@ -49,7 +49,7 @@ def test_the_right_number_runs_and_nothing_was_restarted(host: Host, app: str) -
 
 @pytest.mark.parametrize("app", WORKERS)
 def test_the_drop_in_says_it_where_it_wins(host: Host, app: str) -> None:
-    drop_in = host.file(f"/etc/systemd/system/{app}.service.d/90-bad-gateway-workers.conf")
+    drop_in = host.file(f"/etc/systemd/system/{app}.service.d/zz-bad-gateway-workers.conf")
     if app in DROP_INS:
         assert drop_in.content_string.endswith(f"\n[Service]\n{DROP_INS[app]}")
     else:

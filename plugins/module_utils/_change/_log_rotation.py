@@ -32,7 +32,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _s
 HEADER = "# Managed by the Ansible collection sre.bad_gateway: changes made here by hand are overwritten.\n"
 MAIN = Path("/etc/logrotate.conf")
 DIRECTORY = Path("/etc/logrotate.d")
-JOURNAL = Path("/etc/systemd/journald.conf.d/90-bad-gateway.conf")
+JOURNAL = Path("/etc/systemd/journald.conf.d/zz-bad-gateway.conf")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SIZE = re.compile(r"[1-9][0-9]*[kMG]?")

@@ -37,8 +37,8 @@ class Override:
 
     @property
     def path(self) -> Path:
-        """Where it lies. The name sorts behind what distributions and most people use, so that it wins."""
-        return Path(_unit_states.ROOT, f"{self.unit}.d", f"90-bad-gateway-{self.name}.conf")
+        """Where it lies. Its name sorts behind the `override.conf` of `systemctl edit` too: what comes last wins."""
+        return Path(_unit_states.ROOT, f"{self.unit}.d", f"zz-bad-gateway-{self.name}.conf")
 
 
 def typed_sections(given: object) -> Sections:

@@ -60,7 +60,7 @@ class Host:
 
     @property
     def drop_in(self) -> Path:
-        return self.systemd.units / f"{UNIT}.d" / "90-bad-gateway-workers.conf"
+        return self.systemd.units / f"{UNIT}.d" / "zz-bad-gateway-workers.conf"
 
     def add_drop_in(self, name: str, text: str) -> None:
         self.drop_in.parent.mkdir(exist_ok=True)
@@ -264,8 +264,8 @@ def test_one_that_does_not_run_gets_what_was_asked_for_at_its_start(host: Host) 
 
 def test_another_drop_in_that_wins_has_ours_taken_back(host: Host) -> None:
     host.start(f"ExecStart={COMMAND}", workers=2)
-    host.add_drop_in("99-theirs.conf", "[Service]\nEnvironment=GUNICORN_CMD_ARGS=\n")
-    with pytest.raises(WorkersError, match=r"90-bad-gateway-workers.conf: taken back, .* still says"):
+    host.add_drop_in("zzz-theirs.conf", "[Service]\nEnvironment=GUNICORN_CMD_ARGS=\n")
+    with pytest.raises(WorkersError, match=r"zz-bad-gateway-workers.conf: taken back, .* still says"):
         apply(Wish(UNIT, workers=4), check_mode=False)
     assert (host.workers, host.drop_in.exists()) == (2, False)
 

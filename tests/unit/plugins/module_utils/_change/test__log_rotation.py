@@ -141,7 +141,7 @@ def test_what_cannot_be_asked_for(changes: Any, said: str) -> None:
 
 
 def test_an_unwritable_journal_is_put_back(etc: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_log_rotation, "JOURNAL", tmp_path / "journald.conf.d" / "90-bad-gateway.conf")
+    monkeypatch.setattr(_log_rotation, "JOURNAL", tmp_path / "journald.conf.d" / "zz-bad-gateway.conf")
 
     def refuse(action: str, unit: str) -> None:
         raise SystemdError(f"systemctl {action} {unit}: no")

@@ -86,4 +86,5 @@ def test_a_command_takes_the_place_of_the_units_own(service: Any, type: str, com
 
 def test_it_has_a_place_of_its_own_that_wins() -> None:
     path = Override("shop.service", "supervision", {}).path
-    assert str(path) == "/etc/systemd/system/shop.service.d/90-bad-gateway-supervision.conf"
+    assert str(path) == "/etc/systemd/system/shop.service.d/zz-bad-gateway-supervision.conf"
+    assert path.name > "override.conf"  # of `systemctl edit`

@@ -45,7 +45,7 @@ def test_the_unit_takes_it_up_as_asked(systemd: Systemd, how: Activation) -> Non
 def test_one_that_does_not_come_back_is_as_before(systemd: Systemd) -> None:
     systemd.add(APP, running=True)
     systemd.broken[APP] = 1
-    with pytest.raises(SystemdError, match=r"90-bad-gateway-test.conf: taken back, .*its last journal lines"):
+    with pytest.raises(SystemdError, match=r"zz-bad-gateway-test.conf: taken back, .*its last journal lines"):
         apply(OVERRIDE, RESTART, check_mode=False)
     assert not OVERRIDE.path.parent.exists()
     assert systemd.is_running(APP)
