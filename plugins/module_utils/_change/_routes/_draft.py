@@ -38,11 +38,11 @@ class Draft:
         self._documents: dict[str, Document] = {}
         blocks = [child for http in config.directives if http.name == "http" for child in http.block or ()]
         self._blocks = {
-            _block_key(child.name.value, child.args[-1].value): child
+            _block_key(child.name.value, child.args[-1].value, child.file): child
             for child in reversed(blocks)  # of several with one name the first counts
             if child.name in ("upstream", "map") and child.args
         }
-        self._new_blocks: dict[tuple[str, str], Node] = {}
+        self._new_blocks: dict[tuple[str, str, str], Node] = {}
         self._levels: dict[int, dict[str, list[Directive]]] = {}
 
     def begin(self, entry: int) -> None:
@@ -110,9 +110,9 @@ class Draft:
             self._levels[id(level)] = found
         return self._levels[id(level)]
 
-    def http_block(self, kind: str, name: str) -> Node | None:
-        """The `upstream` or `map` of this name, whose case does not matter."""
-        key = _block_key(kind, name)
+    def http_block(self, kind: str, name: str, *, file: str = "") -> Node | None:
+        """The `upstream` of this name, whose case does not matter, or the `map` of this name in the file."""
+        key = _block_key(kind, name, file)
         if key in self._new_blocks:
             return self._new_blocks[key]
         if key not in self._blocks:
@@ -120,13 +120,19 @@ class Draft:
         node = self.node(self._blocks[key])
         return None if node.removed else node
 
-    def add_http_block(self, node: Node, *, ahead_of: Node) -> None:
+    def maps(self, name: str) -> dict[str, Node]:
+        """The `map` of this name in each file that has one."""
+        files = [key[2] for key in {**self._blocks, **self._new_blocks} if key[:2] == ("map", name)]
+        found = {file: self.http_block("map", name, file=file) for file in files}
+        return {file: node for file, node in found.items() if node is not None}
+
+    def add_http_block(self, node: Node, *, ahead_of: Node, file: str = "") -> None:
         self.insert_ahead(node, ahead_of)
-        self._new_blocks[_block_key(node.name, node.args[-1])] = node
+        self._new_blocks[_block_key(node.name, node.args[-1], file)] = node
 
     def remove_http_block(self, node: Node) -> None:
         self.remove(node)
-        self._new_blocks.pop(_block_key(node.name, node.args[-1]), None)
+        self._new_blocks = {key: block for key, block in self._new_blocks.items() if block is not node}
 
     def join_group(self, one: Pass, group: Node) -> None:
         """Note that a route goes through a block from now on."""
@@ -235,8 +241,9 @@ class Draft:
         return self._documents[file]
 
 
-def _block_key(kind: str, name: str) -> tuple[str, str]:
-    return kind, name.lower()
+def _block_key(kind: str, name: str, file: str) -> tuple[str, str, str]:
+    """There is one upstream of a name; there may be a map of that name in every file."""
+    return kind, name.lower(), file if kind == "map" else ""
 
 
 def _place(directive: Directive) -> tuple[str, int]:

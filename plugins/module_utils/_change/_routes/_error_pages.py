@@ -6,6 +6,7 @@
 
 An app's own answers pass as they are: nothing is intercepted. A map chooses the page, one location of the server
 holds each, and an `error_page` of the route's own leads there, before all others in force, which it brings with it.
+Every file with such a server has the map, which nginx allows: taking one site's file away is to break no other site.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ _HTML_BODY = (
 def put_error_pages(route: Route, *, retry_after: int) -> None:
     """Let nginx's own 502, 503 and 504 on this route be pages that its clients understand."""
     draft = route.draft
-    if draft.http_block("map", _PAGE) is None:
+    file = route.server.file
+    if draft.http_block("map", _PAGE, file=file) is None:
         choice = new("map", "$http_accept", _PAGE, block=[new("default", _HTML), new(_WANTS_JSON, _JSON)])
-        draft.add_http_block(choice, ahead_of=draft.node(route.server))
+        draft.add_http_block(choice, ahead_of=draft.node(route.server), file=file)
     _put_page(route, _page(_HTML, "text/html", _HTML_BODY, retry_after))
     _put_page(route, _page(_JSON, "application/json", _JSON_BODY, retry_after))
     own = route.own("error_page")
@@ -65,20 +67,23 @@ def take_back_error_pages(route: Route) -> None:
 
 
 def sweep_error_pages(draft: Draft) -> None:
-    """Take out the pages that no route of their server leads to any more, and the map when none does."""
+    """Take out the pages that no route of their server leads to any more, and the maps of files where none does."""
     users = [
         route
         for route in (Route(draft, one) for one in draft.passes)
         if any(tuple(node.words) == _ERROR_PAGE for node in route.own("error_page"))
     ]
     used = {id(route.server) for route in users}
-    for server in {id(one.levels[1]): one.levels[1] for one in draft.passes}.values():
+    servers = {id(one.levels[1]): one.levels[1] for one in draft.passes}
+    for server in servers.values():
         for name in (_HTML, _JSON) if id(server) not in used else ():
             for node in _pages(draft, server, name):
                 draft.remove(node)
-    choice = draft.http_block("map", _PAGE)
-    if choice is not None and not users:
-        draft.remove_http_block(choice)
+    needing, sites = {route.server.file for route in users}, {server.file for server in servers.values()}
+    for file, choice in draft.maps(_PAGE).items():
+        # One in a file without sites was put there by hand, for all of them.
+        if file not in needing and (file in sites or not users):
+            draft.remove_http_block(choice)
 
 
 def _put_page(route: Route, page: Node) -> None:
