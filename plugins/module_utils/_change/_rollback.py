@@ -86,8 +86,8 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
     """Take back a run, or the last one of this host; InterferenceError names files that somebody edited since."""
     with turn(module=MODULE, run_id=run_id, check_mode=check_mode, force=force) as recovered:
         committed = _committed()
-        run_id, found = _chosen(committed, run_id)
-        edits = _edits(found, force=force)
+        run_id, found, others = _chosen(committed, run_id)
+        edits = _edits(found, others, force=force)
         units = _units(found)
         states = _unit_states.merged(state for journal in reversed(found) for state in journal.record.states)
         told = [step.told for step in _unit_states.steps(states)]
@@ -146,8 +146,8 @@ def _committed() -> list[Journal]:
     return found
 
 
-def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journal]]:
-    """The run and what of it is still in force, newest first. A rollback is no run to take back unless it is named.
+def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journal], list[Journal]]:
+    """The run, what of it is still in force, and what else is, newest first. A rollback is no run unless it is named.
 
     A run may have parts, named RUN/PART, that can be taken back alone; without a name all parts of the last run are.
     """
@@ -156,29 +156,37 @@ def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journa
     for one in committed:
         if one.record.id not in gone:  # else it was taken back, and what it took back with it
             gone.update(one.record.takes_back)
-    parts = (one for one in committed if f"{one.record.run_id}/".startswith(f"{run_id}/"))
-    return run_id, [one for one in parts if one.record.id not in gone]
+    in_force = [one for one in committed if one.record.id not in gone]
+    parts = [one for one in in_force if f"{one.record.run_id}/".startswith(f"{run_id}/")]
+    return run_id, parts, [one for one in in_force if one not in parts]
 
 
-def _edits(journals: Sequence[Journal], *, force: bool) -> list[Edit]:
+def _edits(journals: Sequence[Journal], others: Sequence[Journal], *, force: bool) -> list[Edit]:
     """From what every file holds now to what it held before the oldest of the transactions."""
     newest: dict[str, FileRecord] = {}
     oldest: dict[str, tuple[Journal, int]] = {}
-    edited: dict[str, None] = {}
+    edited: dict[str, dict[str, None]] = {}  # by how: the files
     for journal in journals:
         for number, one in enumerate(journal.record.files):
             now = newest.setdefault(one.real, one)
             known = oldest.get(one.real)
             follows = checksum(read(Path(one.real))) if known is None else _record(known).before
             if follows != one.after:
-                edited[now.path] = None
+                later = [other for other in others if other.record.id > journal.record.id]
+                edited.setdefault(_how(one, later), {})[now.path] = None
             oldest[one.real] = (journal, number)
     if edited and not force:
-        raise InterferenceError(
-            f"{', '.join(edited)}: edited since the run, nothing was taken back; undo the edit, or lose it with force"
-        )
+        told = ", ".join(f"{', '.join(paths)}: {how}" for how, paths in edited.items())
+        raise InterferenceError(f"{told}, nothing was taken back; undo that first, or lose it with force")
     edits = [_edit(real, *place) for real, place in oldest.items()]
     return [edit for edit in edits if edit.old != edit.new]
+
+
+def _how(left: FileRecord, later: Sequence[Journal]) -> str:
+    """Who changed a file from what a run had left there."""
+    found = (one for one in later for file in one.record.files if (file.real, file.before) == (left.real, left.after))
+    journal = next(found, None)
+    return "edited since the run" if journal is None else f"changed since by {journal}"
 
 
 def _record(place: tuple[Journal, int]) -> FileRecord:

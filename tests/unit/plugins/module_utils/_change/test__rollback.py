@@ -150,6 +150,30 @@ def test_what_somebody_edited_since_is_refused_by_name_unless_forced(
     assert not other.exists()
 
 
+@pytest.mark.parametrize("later", [(), ("2",)], ids=["after the run", "in its middle"])
+def test_another_run_that_changed_a_file_since_is_named(file: Path, later: tuple[str, ...]) -> None:
+    change("r", file, b"1")
+    change("other", file, b"theirs")
+    for content in later:
+        change("r", file, content.encode())
+    said = rf"^{file}: changed since by nginx_routes of .* \(run other\), nothing was taken back"
+    with pytest.raises(InterferenceError, match=said):
+        roll_back("r")
+    if not later:
+        roll_back("other")
+        roll_back("r")
+        assert file.read_bytes() == b"0"
+
+
+def test_a_run_before_it_did_not_edit_what_somebody_edited_since(file: Path) -> None:
+    change("r", file, b"1")
+    roll_back()
+    change("again", file, b"1")
+    file.write_bytes(b"mine")
+    with pytest.raises(InterferenceError, match=f"^{file}: edited since the run"):
+        roll_back()
+
+
 def test_an_edit_between_two_changes_of_the_run_is_one_too(file: Path) -> None:
     change("r", file, b"1")
     file.write_bytes(b"mine")
