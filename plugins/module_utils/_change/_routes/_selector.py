@@ -45,15 +45,7 @@ class Selector:
 
 def matching(routes: Sequence[Pass], selector: Selector) -> list[Pass]:
     """The routes that fit; several only where one statement serves several servers. RouteError lists them otherwise."""
-    wanted_file = None if selector.file is None else _real(os.path.abspath(selector.file))  # noqa: PTH100
-    tests: dict[str, Callable[[Pass], bool]] = {
-        "server_name": lambda one: str(selector.server_name).lower() in [name.lower() for name in one.server_names],
-        "listen": lambda one: any(str(selector.listen) in (listen, listen.split()[0]) for listen in one.listen),
-        "location": lambda one: " ".join(str(selector.location).split()) == one.location,
-        "file": lambda one: wanted_file == _real(one.directive.file),
-        "line": lambda one: selector.line in (one.directive.line, *(server.line for _unused, server in one.ends)),
-    }
-    asked = [tests[name] for name in selector.given]
+    asked = _asked(selector)
     found = [one for one in routes if all(test(one) for test in asked)]
     places = {(one.directive.file, one.directive.name.start): one for one in found}
     if len(places) > 1:
@@ -64,11 +56,25 @@ def matching(routes: Sequence[Pass], selector: Selector) -> list[Pass]:
     return found
 
 
+def _asked(selector: Selector) -> list[Callable[[Pass], bool]]:
+    """What a route has to fulfil, one test for each thing that is given."""
+    wanted_file = None if selector.file is None else _real(os.path.abspath(selector.file))  # noqa: PTH100
+    tests: dict[str, Callable[[Pass], bool]] = {
+        "server_name": lambda one: str(selector.server_name).lower() in [name.lower() for name in one.server_names],
+        "listen": lambda one: any(str(selector.listen) in (listen, listen.split()[0]) for listen in one.listen),
+        "location": lambda one: " ".join(str(selector.location).split()) == one.location,
+        "file": lambda one: wanted_file == _real(one.directive.file),
+        "line": lambda one: selector.line in (one.directive.line, *(server.line for _unused, server in one.ends)),
+    }
+    return [tests[name] for name in selector.given]
+
+
 def nearest(routes: Sequence[Pass], selector: Selector) -> list[str]:
     """Routes that come close, best first, for the message that none fits."""
+    asked = _asked(selector)
     wanted = " ".join(str(value) for value in selector.given.values())
 
-    def likeness(one: Pass) -> float:
+    def likeness(one: Pass) -> tuple[list[bool], float]:
         have = {
             "server_name": " ".join(one.server_names),
             "listen": " ".join(one.listen),
@@ -76,9 +82,13 @@ def nearest(routes: Sequence[Pass], selector: Selector) -> list[str]:
             "file": one.directive.file,
             "line": str(one.directive.line),
         }
-        return SequenceMatcher(None, wanted, " ".join(have[name] for name in selector.given)).ratio()
+        alike = SequenceMatcher(None, wanted, " ".join(have[name] for name in selector.given)).ratio()
+        return [test(one) for test in asked], alike
 
-    return [described(one) for one in sorted(routes, key=likeness, reverse=True)[:_NEAR]]
+    def told(one: Pass) -> str:
+        return described(one) + (shown(f" on {', '.join(one.listen)}") if selector.listen is not None else "")
+
+    return [told(one) for one in sorted(routes, key=likeness, reverse=True)[:_NEAR]]
 
 
 def described(one: Pass) -> str:

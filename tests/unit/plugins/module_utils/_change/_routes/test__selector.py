@@ -58,6 +58,11 @@ def test_the_nearest_route_is_named_first(routes: list[Pass]) -> None:
     assert near[0].startswith("c.example = /y (") and near[0].endswith("/nginx.conf:3)")
 
 
+def test_the_nearest_route_is_one_of_the_server_that_was_named(routes: list[Pass]) -> None:
+    near = nearest(routes, Selector(server_name="b.example", listen="81", location="/xx"))
+    assert near[0].startswith("A.example /x (") and near[0].endswith("/snippet:1) on 80, 127.0.0.1:443 ssl")
+
+
 @pytest.mark.parametrize("given", [{}, {"line": 3}])
 def test_a_route_has_to_be_named(given: dict[str, Any]) -> None:
     with pytest.raises(RouteError, match="name the"):
