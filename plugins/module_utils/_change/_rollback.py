@@ -101,7 +101,7 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
         def take_up() -> list[str]:
             failed = take_up_units(units, states)
             for change in changes:
-                reload(change.nginx)
+                reload(_as_it_runs(change.nginx))  # its unit may just have been stopped, or started anew
             return failed
 
         troubles: list[str] = []

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._rollback import Result
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._systemd import SystemdError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
 
 
 def change(run_id: str, path: Path, new: bytes | None, *, units: tuple[UnitAction, ...] = ()) -> None:
@@ -206,6 +208,26 @@ def test_a_unit_that_does_not_start_as_it_was_is_told_and_its_files_are_back_all
     change("r", file, b"1", units=(UnitAction("a.service", "restart"),))
     assert roll_back().as_dict(diff=False)["changes"] == [f"{file}: as before the run", "restart a.service: no"]
     assert file.read_bytes() == b"0"
+
+
+def test_nginx_that_the_run_had_started_is_not_asked_to_reload_once_it_is_stopped_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Nginx("n", binary="/bin/true", config=str(file), prefix="/", pid=1, unit="n.service")
+    found = [running]
+    reloaded: list[int | None] = []
+
+    def stop(*_args: object) -> list[str]:
+        found[:] = [replace(running, pid=None)]
+        return []
+
+    monkeypatch.setattr(_rollback, "nginx_instances", lambda _config: found)
+    monkeypatch.setattr(_rollback, "take_up_units", stop)
+    monkeypatch.setattr(_rollback, "reload", lambda nginx: reloaded.append(nginx.pid))
+    plan = Plan("nginx_routes", "r", [Edit(str(file), old=b"0", new=b"1")], nginx=[running])
+    perform(plan, accept=lambda: None, take_up=lambda: None)
+    roll_back()
+    assert (reloaded, file.read_bytes()) == ([None], b"0")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
