@@ -170,7 +170,9 @@ def _backlog(wish: Wish, pool: Pool, most: int) -> Setting:
     if not pool.app["binds"]:
         return Setting(name, now, now, "it does not make its socket itself; where a socket unit does, Backlog= counts")
     if wish.backlog is None and (now is None or now < 0):
-        return Setting(name, now, now, "as long as the kernel gives" if now else "it cannot be told what it is now")
+        php = pool.app["kind"] == "php-fpm"  # unset it is 511, and from PHP 8.2 on what the kernel gives
+        why = "not set, and long enough so" if php else "it cannot be told what it is now"
+        return Setting(name, now, now, "as long as the kernel gives" if now else why)
     wanted = wish.backlog or max(now or 0, _SUITABLE_BACKLOG)
     after = min(wanted, most)
     if wish.backlog is None and pool.app["kind"] == "php-fpm":
@@ -270,14 +272,20 @@ def _action(wish: Wish, pool: Pool, settings: Sequence[Setting], most: int) -> t
     if not pool.app["pids"]:
         return "none", []
     backlog = settings[1]
-    given = most if backlog.after is None or backlog.after < 0 else min(backlog.after, most)
-    waiting = [backlog.name] if (backlog.changes if pool.backlog is None else pool.backlog != given) else []
+    waiting = [backlog.name] if (backlog.changes if pool.backlog is None else _waits(backlog, pool, most)) else []
     fresh = [setting.name for setting in settings if setting.changes and setting.name not in waiting]
     if fresh and (wish.activate == "none" or _systemd.properties(wish.unit, "CanReload")["CanReload"] != "yes"):
         fresh, waiting = [], [*fresh, *waiting]
     if waiting and wish.activate == "restart":
         return "restart", []
     return "reload" if fresh else "none", waiting
+
+
+def _waits(backlog: Setting, pool: Pool, most: int) -> bool:
+    """Whether the queue has another length than the one that it is set to."""
+    if backlog.after is None:
+        return False
+    return pool.backlog != (most if backlog.after < 0 else min(backlog.after, most))
 
 
 def _make_so(wish: Wish, pool: Pool, outcome: Outcome, *, run_id: str) -> None:

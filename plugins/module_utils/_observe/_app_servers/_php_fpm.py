@@ -51,7 +51,7 @@ _GLOBAL: tuple[Option, ...] = (
 )
 _POOL: tuple[Option, ...] = (
     Option("listen"),
-    Option("listen.backlog", default=511, convert=number),
+    Option("listen.backlog", convert=number),  # its default depends on the version
     Option("listen.owner"),
     Option("listen.group"),
     Option("listen.mode", default="0660"),

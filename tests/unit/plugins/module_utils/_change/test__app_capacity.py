@@ -159,7 +159,8 @@ def test_what_suits_is_set_where_it_is_in_force(before: str, after: str, host: H
         host.argv = ("uwsgi", "--ini", f"{host.file}:a")
     outcome = make(activate="restart")
     assert host.file.read_bytes().decode() == after
-    assert outcome.changes == [str(host.file), f"{UNIT}: restart"]
+    action = "restart" if "511" in after else "reload"  # which is enough for workers
+    assert outcome.changes == [str(host.file), f"{UNIT}: {action}"]
 
 
 def test_a_second_run_changes_nothing(host: Host) -> None:
@@ -266,6 +267,15 @@ def test_what_an_earlier_run_left_waiting_is_taken_up(host: Host) -> None:
     waiting = make(activate="reload")
     assert (waiting.changes, waiting.pending) == ([], ["listen"])
     assert make(activate="restart").changes == [f"{UNIT}: restart"]
+
+
+@pytest.mark.parametrize("queue", [pytest.param(511, id="up to PHP 8.1"), pytest.param(4096, id="from PHP 8.2 on")])
+def test_a_queue_that_nobody_set_waits_for_no_restart(queue: int, host: Host) -> None:
+    host.start(POOL.replace("listen.backlog = 3\n", ""))
+    host.queue = queue
+    outcome = make(activate="restart", workers=5)
+    assert (outcome.changes, outcome.pending) == ([], [])
+    assert outcome.settings[1].why == "not set, and long enough so"
 
 
 def test_what_does_not_run_is_not_started(host: Host) -> None:

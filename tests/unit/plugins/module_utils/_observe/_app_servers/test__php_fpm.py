@@ -65,7 +65,7 @@ def test_pools(main: Path, command: str) -> None:
         "request_timeout": 60,
         "user": "shop",
     }
-    assert (blog["backlog"], blog["request_timeout"], blog["listen.mode"]) == (511, 0, "0660")
+    assert (blog["backlog"], blog["request_timeout"], blog["listen.mode"]) == (None, 0, "0660")
     assert (reading.get("error_log"), reading.settings_from["error_log"]) == ("/var/log/fpm.log", str(main))
 
 
