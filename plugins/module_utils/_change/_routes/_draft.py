@@ -58,6 +58,10 @@ class Draft:
         """The routes that go through an upstream block which the entry touched."""
         return self._reached(self._behind)
 
+    def sharing(self, one: Pass) -> Sequence[Pass]:
+        """The routes that a statement serves: its file may be included in several servers."""
+        return self._at[_place(one.directive)]
+
     def _reached(self, index: Mapping[tuple[str, int], Sequence[Pass]]) -> list[Pass]:
         places = [(node.place.file, node.place.start) for node in self._touched if node.place is not None]
         return list({id(one): one for place in places for one in index.get(place, ())}.values())

@@ -33,10 +33,10 @@ _HTML_BODY = (
 def put_error_pages(route: Route, *, retry_after: int) -> None:
     """Let nginx's own 502, 503 and 504 on this route be pages that its clients understand."""
     draft = route.draft
-    file = route.server.file
-    if draft.http_block("map", _PAGE, file=file) is None:
-        choice = new("map", "$http_accept", _PAGE, block=[new("default", _HTML), new(_WANTS_JSON, _JSON)])
-        draft.add_http_block(choice, ahead_of=draft.node(route.server), file=file)
+    for server in {one.levels[1].file: one.levels[1] for one in draft.sharing(route.one)}.values():
+        if draft.http_block("map", _PAGE, file=server.file) is None:
+            choice = new("map", "$http_accept", _PAGE, block=[new("default", _HTML), new(_WANTS_JSON, _JSON)])
+            draft.add_http_block(choice, ahead_of=draft.node(server), file=server.file)
     _put_page(route, _page(_HTML, "text/html", _HTML_BODY, retry_after))
     _put_page(route, _page(_JSON, "application/json", _JSON_BODY, retry_after))
     own = route.own("error_page")

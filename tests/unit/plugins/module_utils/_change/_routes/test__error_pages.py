@@ -31,12 +31,11 @@ def text(site: str) -> str:
     return f"server {{\n    server_name {site};\n    location / {{ proxy_pass http://{site}:1; }}\n}}\n"
 
 
-def apply(prefix: Path, *sites: str, state: str = "present") -> set[str]:
+def apply(prefix: Path, *sites: str, state: str = "present", shared: bool = False) -> set[str]:
     """Give the sites their pages, or take them; the names of the files that change."""
     draft = Draft(read_config("nginx.conf", prefix=str(prefix)))
-    draft_entries(
-        [draft], [entry_of({"server_name": site, "error_pages": {"retry_after": 9}, "state": state}) for site in sites]
-    )
+    wish = {"error_pages": {"retry_after": 9}, "state": state, "allow_shared": shared}
+    draft_entries([draft], [entry_of({"server_name": site, **wish}) for site in sites])
     results = draft.results()
     for file, data in results.items():
         Path(file).write_bytes(data)
@@ -69,3 +68,14 @@ def test_a_map_that_others_still_need_stays(prefix: Path) -> None:
     (prefix / "maps.site").write_text(moved)
     apply(prefix, "a", state="absent")
     assert maps(prefix) == {"nginx.conf": 0, "a.site": 0, "b.site": 0, "maps.site": 1}
+
+
+def test_every_server_that_shares_the_route_has_the_map(prefix: Path) -> None:
+    (prefix / "snippet").write_text("location / { proxy_pass http://a:1; }\n")
+    for site in SITES:
+        (prefix / f"{site}.site").write_text(f"server {{\n    server_name {site};\n    include snippet;\n}}\n")
+    before = {path.name: path.read_text() for path in prefix.iterdir()}
+    assert apply(prefix, "a", shared=True) == {"a.site", "b.site", "snippet"}
+    assert maps(prefix) == {"nginx.conf": 0, "a.site": 1, "b.site": 1, "snippet": 0}
+    apply(prefix, "b", state="absent", shared=True)
+    assert {path.name: path.read_text() for path in prefix.iterdir()} == before
