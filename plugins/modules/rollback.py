@@ -91,6 +91,10 @@ runs:
       description: Whether it took another run back.
       type: bool
       sample: false
+    in_force:
+      description: Whether something of it was not taken back before this task.
+      type: bool
+      sample: true
 transactions:
   description: The changes that were taken back, newest first. Empty when there was nothing to do.
   type: list

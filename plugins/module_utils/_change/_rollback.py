@@ -86,8 +86,10 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
     """Take back a run, or the last one of this host; InterferenceError names files that somebody edited since."""
     with turn(module=MODULE, run_id=run_id, check_mode=check_mode, force=force) as recovered:
         committed = _committed()
-        run_id, found, others = _chosen(committed, run_id)
-        edits = _edits(found, others, force=force)
+        in_force = _in_force(committed)
+        run_id = run_id or next((one.record.whole_run for one in committed if one.record.module != MODULE), "")
+        found = _parts(in_force, run_id)
+        edits = _edits(found, [one for one in in_force if one not in found], force=force)
         units = _units(found)
         states = _unit_states.merged(state for journal in reversed(found) for state in journal.record.states)
         told = [step.told for step in _unit_states.steps(states)]
@@ -118,20 +120,23 @@ def roll_back(*, run_id: str, force: bool, check_mode: bool) -> Result:
                 takes_back=[one.record.id for one in found],
             )
             troubles = perform(plan, accept=accept, take_up=take_up)
-    return Result(run_id, _runs(committed), found, edits, units, states=told, recovered=recovered, troubles=troubles)
+    runs = _runs(committed, in_force)
+    return Result(run_id, runs, found, edits, units, states=told, recovered=recovered, troubles=troubles)
 
 
-def _runs(committed: Sequence[Journal]) -> list[dict[str, Any]]:
+def _runs(committed: Sequence[Journal], in_force: Sequence[Journal]) -> list[dict[str, Any]]:
     """Each run once, where its last change puts it."""
     last: dict[str, Journal] = {}
     for one in committed:
         last.setdefault(one.record.whole_run, one)
+    standing = {one.record.whole_run for one in in_force}
     return [
         {
             "run_id": run_id,
             "named": run_id != one.record.id,
             "changed_at": one.record.started,
             "rollback": one.record.module == MODULE,
+            "in_force": run_id in standing,
         }
         for run_id, one in last.items()
     ]
@@ -146,19 +151,18 @@ def _committed() -> list[Journal]:
     return found
 
 
-def _chosen(committed: Sequence[Journal], run_id: str) -> tuple[str, list[Journal], list[Journal]]:
-    """The run, what of it is still in force, and what else is, newest first. A rollback is no run unless it is named.
-
-    A run may have parts, named RUN/PART, that can be taken back alone; without a name all parts of the last run are.
-    """
-    run_id = run_id or next((one.record.whole_run for one in committed if one.record.module != MODULE), "")
+def _in_force(committed: Sequence[Journal]) -> list[Journal]:
+    """What was not taken back since, newest first."""
     gone: set[str] = set()
     for one in committed:
         if one.record.id not in gone:  # else it was taken back, and what it took back with it
             gone.update(one.record.takes_back)
-    in_force = [one for one in committed if one.record.id not in gone]
-    parts = [one for one in in_force if f"{one.record.run_id}/".startswith(f"{run_id}/")]
-    return run_id, parts, [one for one in in_force if one not in parts]
+    return [one for one in committed if one.record.id not in gone]
+
+
+def _parts(in_force: Sequence[Journal], run_id: str) -> list[Journal]:
+    """What is of one run. It may have parts, named RUN/PART, that can be taken back alone."""
+    return [one for one in in_force if f"{one.record.run_id}/".startswith(f"{run_id}/")]
 
 
 def _edits(journals: Sequence[Journal], others: Sequence[Journal], *, force: bool) -> list[Edit]:

@@ -54,6 +54,14 @@ def test_a_run_is_taken_back_whole_and_once(file: Path) -> None:
     assert (again["changed"], again["run_id"], again["transactions"]) == (False, "r", [])
 
 
+def test_runs_that_are_still_in_force_say_so(file: Path) -> None:
+    for number in range(3):
+        change(f"r{number}/part", file.parent / str(number), b"x")
+    roll_back("r1")
+    told = {one["run_id"]: one["in_force"] for one in roll_back("r3").as_dict(diff=False)["runs"] if one["named"]}
+    assert told == {"r2": True, "r1": False, "r0": True}
+
+
 def test_check_mode_shows_the_same_and_changes_nothing(file: Path, state: Path) -> None:
     change("r", file, b"1")
     before = sorted(state.rglob("*"))
