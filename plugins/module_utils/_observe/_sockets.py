@@ -289,10 +289,14 @@ def _seen_by(path: str, *, listeners: Iterable[Listener], table: ProcessTable) -
     units = units_with_private_file(Path(path))
     for listener in listeners:
         unit, pid = listener["unit"], listener["pid"]
-        fresh = listener["address"] == path and unit and unit not in units
+        fresh = _real(listener["address"]) == _real(path) and unit and unit not in units
         if fresh and pid is not None and _sees(pid, path, table=table):
             units.append(str(unit))
     return units
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)  # noqa: PTH118, RUF100
 
 
 def read_socket_files(
@@ -307,14 +311,15 @@ def read_socket_files(
 
     `denied` tells where nginx's worker may not pass on the way to one of them.
     """
-    listening = {listener["address"] for listener in listeners if listener["transport"] == "unix"}
+    # One path has many spellings: `current/` is a link, and unix:///run/x is /run/x.
+    listening = {_real(listener["address"]) for listener in listeners if listener["transport"] == "unix"}
     files: list[SocketFile] = []
     for path in sorted(set(paths)):
         try:
             files.append(
                 _socket_file(
                     path,
-                    listening=path in listening,
+                    listening=_real(path) in listening,
                     denied_at=(denied or {}).get(path),
                     seen_by=partial(_seen_by, path, listeners=listeners, table=table),
                 )

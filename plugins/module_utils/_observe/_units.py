@@ -40,10 +40,11 @@ _UNIT_DIRECTORIES = tuple(
         "/run/systemd/generator.late",
     )
 )
+_OWN_UNITS = Path("/etc/systemd/system")
 _PROGRAMS = re.compile(
     rb"^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
     rb"(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|hypercorn|daphne|granian|waitress-serve|puma|unicorn"
-    rb"|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm)"
+    rb"|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm|apachectl|apache2|httpd|haproxy|supervisord|dockerd)"
     rb"(?:-debug|-core|[-_.]?(?:python)?\d[\d.]*)?(?=[\s'\";]|$)",
     re.MULTILINE,
 )
@@ -183,6 +184,11 @@ def _unit_texts(directory: Path) -> Iterator[tuple[str, bytes]]:
         yield path.parent.name[: -len(".d")], path.read_bytes()
 
 
+def _is_own(path: Path, own: Path) -> bool:
+    """Tell whether somebody wrote that unit for this host: those of packages are elsewhere, and linked to."""
+    return path.parent == own and path.is_file() and not path.is_symlink()
+
+
 def _instances(directory: Path, template: str) -> set[str]:
     """Instances of a template that are enabled: links in the .wants and .requires directories."""
     pattern = template.replace("@.", "@*.")
@@ -191,14 +197,21 @@ def _instances(directory: Path, template: str) -> set[str]:
     }
 
 
-def find_candidates(*, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> set[str]:
-    """Names of service units that start nginx or an app server, running or not, enabled or not; and of the sockets
-    named like them: systemd does not keep one in memory that is stopped, and it may be what should listen."""
+def find_candidates(
+    *, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES, own: Path = _OWN_UNITS
+) -> set[str]:
+    """Names of service units that start nginx or an app server, or what somebody wrote for this host, running or not,
+    enabled or not; and of the sockets named like them: systemd does not keep one in memory that is stopped, and it may
+    be what should listen."""
     found: set[str] = set()
     present = [directory for directory in directories if directory.is_dir()]
     for directory in present:
         try:
-            found.update(name for name, text in _unit_texts(directory) if _PROGRAMS.search(text.replace(b"\\\n", b" ")))
+            found.update(
+                name
+                for name, text in _unit_texts(directory)
+                if _PROGRAMS.search(text.replace(b"\\\n", b" ")) or _is_own(directory / name, own)
+            )
         except OSError as error:
             notes.miss(f"unit files in {directory}", error)
     for template in [name for name in found if _is_template(name)]:

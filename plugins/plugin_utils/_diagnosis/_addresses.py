@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 
 _LOCALHOST = ("127.0.0.1", "::1")
 _ALL_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, never bound
+_SLASHES = re.compile(r"/{2,}")  # as many as one, to the kernel
 _REMEMBERED = 1 << 16  # addresses: a fleet has few, and rules ask about the same ones again and again
 
 
@@ -115,5 +117,7 @@ def _bracketed(host: str) -> str:
 
 
 def _path(path: str) -> str:
-    # /var/run is a link to /run on every distribution with systemd, and both spellings are in use.
-    return path[len("/var") :] if path.startswith("/var/run/") else path
+    """One spelling for one path: uWSGI's documentation writes unix:///run/shop.sock, others write /var/run, which is a
+    link to /run on every distribution with systemd."""
+    plain = _SLASHES.sub("/", path)
+    return plain[len("/var") :] if plain.startswith("/var/run/") else plain

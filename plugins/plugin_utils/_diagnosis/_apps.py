@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+import re
+from typing import Iterable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Unit
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import Place
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._bystanders import bystanders
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import (
     app_evidence,
     failures_of,
@@ -31,6 +33,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._units 
     ended_well,
     is_active,
     is_looping,
+    kind_of,
     trouble_of,
 )
 
@@ -47,16 +50,38 @@ def app_down(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
     return [_down(fleet, host, units, hits) for (host, units), hits in sorted(grouped.items())]
 
 
+def app_named_down(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
+    """Where it listens could not be read, but its command or its environment holds the port, or the path."""
+    grouped: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
+    for hit, units in _unknown_down(fleet, remaining):
+        if naming := tuple(name for name in units if _names(fleet.unit(hit.place.host, name), hit.place)):
+            grouped.setdefault((hit.failure.endpoint["key"], naming), []).append(hit)
+    return [_named_down(fleet, units, hits) for (_unused, units), hits in sorted(grouped.items())]
+
+
 def app_maybe_down(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
     """The same, possibly: nobody is known to listen there, but there are app servers that do not run, and where they
     listen could not be read."""
     grouped: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
+    for hit, units in _unknown_down(fleet, remaining):
+        grouped.setdefault((hit.failure.endpoint["key"], units), []).append(hit)
+    return [_perhaps_down(fleet, units, hits) for (_unused, units), hits in sorted(grouped.items())]
+
+
+def _unknown_down(fleet: Fleet, remaining: Sequence[Failure]) -> Iterator[tuple[Hit, tuple[str, ...]]]:
+    """Where nobody listens, nor is known to be meant to; with the units that do not run, of which one does not know."""
     for hit in (Hit(failure, place) for failure in remaining for place in places(fleet, failure)):
         apps = [app for app in fleet.observations[hit.place.host]["app_servers"] if not app["binds_known"]]
         units = _not_serving(fleet, hit.place.host, apps)
         if units and not fleet.meant_for(hit.place) and _is_empty(fleet, hit):
-            grouped.setdefault((hit.failure.endpoint["key"], units), []).append(hit)
-    return [_perhaps_down(fleet, units, hits) for (_unused, units), hits in sorted(grouped.items())]
+            yield hit, units
+
+
+def _names(unit: Unit | None, place: Place) -> bool:
+    """Tell whether a unit's command or environment holds the port or the path."""
+    words = [*unit["exec_start"], *unit["environment"].values()] if unit else []
+    wanted = re.compile(rf"(?<!\d){place.port}(?!\d)" if place.path is None else re.escape(place.path))
+    return any(wanted.search(word) for word in words)
 
 
 def _is_empty(fleet: Fleet, hit: Hit) -> bool:
@@ -66,8 +91,8 @@ def _is_empty(fleet: Fleet, hit: Hit) -> bool:
 def _units_down(fleet: Fleet, hit: Hit) -> tuple[str, ...]:
     """The units that are to serve that place, when none of them does."""
     host, apps = hit.place.host, fleet.meant_for(hit.place)
-    if any(_runs(fleet, host, app) for app in apps):
-        return ()
+    if hit.failure.outcome == "denied" or any(_runs(fleet, host, app) for app in apps):
+        return ()  # whoever listens there: who is not let in has another trouble
     units = _not_serving(fleet, host, apps)
     if _is_empty(fleet, hit):
         return units
@@ -79,7 +104,9 @@ def _runs(fleet: Fleet, host: str, app: AppServer) -> bool:
     unit = fleet.unit(host, app["unit"])
     if unit is None:
         return bool(app["pids"])
-    return is_active(unit) and not is_looping(fleet, host, unit)
+    # What an init script starts may end without systemd minding: the script itself had ended well.
+    is_hollow = unit["sub_state"] == "exited" and not app["pids"]
+    return is_active(unit) and not is_hollow and not is_looping(fleet, host, unit)
 
 
 def _not_serving(fleet: Fleet, host: str, apps: Iterable[AppServer]) -> tuple[str, ...]:
@@ -95,11 +122,7 @@ def _not_serving(fleet: Fleet, host: str, apps: Iterable[AppServer]) -> tuple[st
 
 def _cause(fleet: Fleet, host: str, name: str) -> str:
     unit = fleet.unit(host, name)
-    return trouble_of(fleet, host, unit, _kind(fleet, host, name)).cause if unit else ""
-
-
-def _kind(fleet: Fleet, host: str, name: str) -> str:
-    return next((app["kind"] for app in fleet.observations[host]["app_servers"] if app["unit"] == name), "")
+    return trouble_of(fleet, host, unit, kind_of(fleet, host, name)).cause if unit else ""
 
 
 def _down(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -> Explanation:
@@ -121,7 +144,7 @@ def _trouble(fleet: Fleet, host: str, units: tuple[str, ...], hits: list[Hit]) -
     unit = fleet.unit(host, units[0]) if len(units) == 1 else None
     if unit is None:
         return Trouble("app_not_running")
-    trouble = trouble_of(fleet, host, unit, _kind(fleet, host, unit["name"]))
+    trouble = trouble_of(fleet, host, unit, kind_of(fleet, host, unit["name"]))
     if ended_well(unit) or trouble.cause not in ("app_not_running", "app_port_conflict"):
         return trouble
     stale = [hit.place for hit in hits if hit.failure.outcome == "refused" and _is_stale(fleet, hit.place)]
@@ -148,6 +171,25 @@ def _is_stale(fleet: Fleet, place: Place) -> bool:
     return file is not None and file["exists"] and file["is_socket"] and not file["listening"]
 
 
+def _named_down(fleet: Fleet, units: tuple[str, ...], hits: list[Hit]) -> Explanation:
+    host, trouble = hits[0].place.host, _trouble(fleet, hits[0].place.host, units, hits)
+    told = [
+        Evidence(kind="unit", text=f"{unit}: its command or its environment names this address", source=host)
+        for unit in units
+    ]
+    return explain(
+        fleet,
+        trouble.cause,
+        failures_of(hits),
+        host=host,
+        subject=" ".join(units),
+        confidence="likely",
+        evidence=(*trouble.evidence, *units_evidence(fleet, host, units), *told),
+        fix=start(fleet, host, units, hits, mend=trouble.mend),
+        app=(host, units[0]),
+    )
+
+
 def _perhaps_down(fleet: Fleet, units: tuple[str, ...], hits: list[Hit]) -> Explanation:
     host, explained = hits[0].place.host, failures_of(hits)
     unknown = [
@@ -155,14 +197,20 @@ def _perhaps_down(fleet: Fleet, units: tuple[str, ...], hits: list[Hit]) -> Expl
         for unit in units
     ]
     trouble = _trouble(fleet, host, units, hits)
+    is_guess = trouble.cause == "app_not_running" or kind_of(fleet, host, units[0]) == "other"
     reason = "If one of the candidates serves this endpoint"
     return explain(
         fleet,
         trouble.cause,
         explained,
         host=host,
-        confidence="possible" if trouble.cause == "app_not_running" else "likely",
-        evidence=(*trouble.evidence, *units_evidence(fleet, host, units), *unknown),
+        confidence="possible" if is_guess else "likely",
+        evidence=(
+            *trouble.evidence,
+            *units_evidence(fleet, host, units),
+            *unknown,
+            *bystanders(fleet, host).values(),
+        ),
         fix=start(fleet, host, units, hits, mend=trouble.mend)
         if trouble.mend
         else choose_unit(fleet, units, hits, reason=reason),

@@ -20,6 +20,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._answer
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._apps import (
     app_down,
     app_maybe_down,
+    app_named_down,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._capacity import with_capacity_fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, Failure, failures
@@ -83,7 +84,10 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._servin
     app_misbehaves,
     uwsgi_app_missing,
 )
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._socket_units import socket_unit_failed
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._socket_units import (
+    activated_app_fails,
+    socket_unit_failed,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._targets import (
     nobody_at_address,
     wrong_upstream_address,
@@ -117,6 +121,7 @@ RiskRule = Callable[[Fleet, Sequence[Explanation]], List[Finding]]
 _CONNECTING: tuple[FailureRule, ...] = (
     startup_host_not_found,
     socket_path_syntax,
+    activated_app_fails,
     socket_unit_failed,
     runtime_dir_gone,
     app_down,
@@ -138,6 +143,7 @@ _CONNECTING: tuple[FailureRule, ...] = (
     ipv6_unavailable,
     ephemeral_ports_exhausted,
     upstream_host_unreachable,
+    app_named_down,
     wrong_upstream_address,
 )
 

@@ -22,6 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     key_of,
     overlap,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._bystanders import bystanders
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import (
     NOBODY_THERE,
     Explanation,
@@ -185,15 +186,15 @@ def _pass_to(failure: Failure, place: Place, key: str) -> str | None:
 def _explanation(
     fleet: Fleet, failure: Failure, place: Place, candidates: list[Candidate], *, contested: bool
 ) -> Explanation:
-    dying = _dying(fleet, place.host) if candidates else []
-    is_clear = len(candidates) == 1 and candidates[0].is_certain and not contested and not dying
+    dying, others = _dying(fleet, place.host) if candidates else [], bystanders(fleet, place.host)
+    is_clear = len(candidates) == 1 and candidates[0].is_certain and not contested and not dying and not others
     chosen = candidates[0] if is_clear else None
     finding = Finding(
         cause="wrong_upstream_address",
         host=failure.host,
         subject=failure.endpoint["key"],
         severity=failure.severity,
-        confidence=failure.confidence if chosen else "likely" if candidates else "possible",
+        confidence=failure.confidence if chosen else "likely" if candidates and not (dying or others) else "possible",
         routes=affected(failure.uses),
         endpoint=failure.endpoint["key"],
         evidence=(
@@ -205,9 +206,12 @@ def _explanation(
             ),
             *(_candidate_evidence(place.host, candidate) for candidate in candidates),
             *(_dying_evidence(place.host, name) for name in dying),
+            *others.values(),
             *_unreachable_evidence(fleet, failure, place),
         ),
-        fix=_fix(failure, candidates, chosen, doubt=_doubt(candidates, contested=contested, dying=dying)),
+        fix=_fix(
+            failure, candidates, chosen, doubt=_doubt(candidates, contested=contested, dying=dying, others=others)
+        ),
     )
     app = (place.host, chosen.app["unit"]) if chosen and chosen.app["unit"] else None
     return Explanation(finding, (failure,), app=app)
@@ -225,28 +229,32 @@ def _fix(failure: Failure, candidates: list[Candidate], chosen: Candidate | None
 
 
 def _dying(fleet: Fleet, host: str) -> list[str]:
-    """Units that fail and whose address could not be read: the address may be right, and its app server down."""
+    """Units that should run and do not, and whose address could not be read: nginx's may be right, and they down."""
     names = {app["unit"] for app in fleet.observations[host]["app_servers"] if not app["binds_known"]}
     units = [fleet.unit(host, name) for name in names]
     return sorted(
         unit["name"]
         for unit in units
-        if unit and not ended_well(unit) and (not is_active(unit) or is_looping(fleet, host, unit))
+        if unit
+        and (not ended_well(unit) or unit["unit_file_state"] == "enabled")
+        and (not is_active(unit) or is_looping(fleet, host, unit))
     )
 
 
 def _dying_evidence(host: str, name: str) -> Evidence:
-    text = f"{name} fails, and where it listens could not be read: it may be the one that is meant"
+    text = f"{name} does not run, and where it listens could not be read: it may be the one that is meant"
     return Evidence(kind="unit", text=text, source=host)
 
 
-def _doubt(candidates: list[Candidate], *, contested: bool, dying: list[str]) -> str:
+def _doubt(candidates: list[Candidate], *, contested: bool, dying: list[str], others: Iterable[str]) -> str:
     if contested:
         return "other routes could be meant for the same app server"
     if dying:
         return f"or mend {', '.join(dying)}, if that is to listen there"
     if len(candidates) != 1:
         return "several app servers have no route"
+    if others and candidates[0].is_certain:
+        return f"or look at {', '.join(others)} first, which may have to do with either of the two"
     return "what program it is was not recognised" if candidates[0].proven else "it was not probed"
 
 

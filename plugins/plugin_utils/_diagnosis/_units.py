@@ -106,6 +106,11 @@ def is_looping(fleet: Fleet, host: str, unit: Unit) -> bool:
     return is_active(unit) and unit["restarts"] >= _OFTEN and age is not None and age <= _YOUNG
 
 
+def kind_of(fleet: Fleet, host: str, name: str) -> str:
+    """The kind of a unit's app server; "" when it is not known."""
+    return next((app["kind"] for app in fleet.observations[host]["app_servers"] if app["unit"] == name), "")
+
+
 def trouble_of(fleet: Fleet, host: str, unit: Unit, kind: str = "") -> Trouble:
     """The cause that keeps a unit from serving; `kind` is that of its app server, where it is known."""
     if unit["load_state"] == "loaded" and not ended_well(unit):
@@ -119,12 +124,13 @@ def trouble_of(fleet: Fleet, host: str, unit: Unit, kind: str = "") -> Trouble:
 def holders(fleet: Fleet, host: str, unit: Unit) -> list[Evidence]:
     """Who else listens where this unit is set to listen."""
     apps = [app for app in fleet.observations[host]["app_servers"] if app["unit"] == unit["name"]]
+    own = (unit["name"], *unit["triggered_by"])
     return [
         Evidence(kind="socket", text=f"{key} is held by {_called(each)}", source=host)
         for app in apps
         for key in app["binds"]
         for each in fleet.listeners_at(host, key)
-        if each["unit"] != unit["name"]
+        if each["unit"] not in own
     ]
 
 

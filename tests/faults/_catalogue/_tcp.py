@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .._model import Ask, Fault, Named, Run, host, listens, until
-from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, node, program, service, site
+from .._stacks import NGINX, UPSTREAM_LOG, gunicorn, node, peer, program, service, site
 
 TO_8000 = site("proxy_pass http://127.0.0.1:8000")
 #: A firewall that drops shows in two seconds instead of sixty.
@@ -70,6 +70,22 @@ FAULTS = (
         (Run("systemctl kill --signal=KILL shop; sleep 0.5"),),
         REFUSED,
         (Named("app_not_running"),),
+    ),
+    Fault(
+        "program_stopped",
+        "a program of its own kind is stopped, beside an app server that no route leads to",
+        {
+            "web": host(
+                NGINX,
+                site("proxy_pass http://127.0.0.1:9000"),
+                peer("answers"),
+                gunicorn("127.0.0.1:8001", name="shop2"),
+            )
+        },
+        (Run("systemctl stop shop"),),
+        REFUSED,
+        (Named("app_not_running"),),
+        never=("wrong_upstream_address",),
     ),
     Fault(
         "app_disabled",

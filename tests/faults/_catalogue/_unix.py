@@ -14,9 +14,8 @@ SOCKET = "/run/shop/shop.sock"
 TO_SOCKET = site(f"proxy_pass http://unix:{SOCKET}")
 SHOP = host(NGINX, TO_SOCKET, gunicorn(f"unix:{SOCKET}"))
 NEVER = ("app_not_running", "wrong_upstream_address")
-UWSGI_SHOP = host(
-    NGINX, uwsgi_site(f"unix:{SOCKET}"), uwsgi(f"socket {SOCKET} --chmod-socket=660", settings="RuntimeDirectory=shop")
-)
+UWSGI = uwsgi(f"socket {SOCKET} --chmod-socket=660", settings="RuntimeDirectory=shop")
+UWSGI_SHOP = host(NGINX, uwsgi_site(f"unix:{SOCKET}"), UWSGI)
 
 SOCKET_ACTIVATION = Part(
     files={
@@ -225,6 +224,25 @@ FAULTS = (
         (Run("systemctl stop shop.socket shop.service"),),
         REFUSED,
         (Named("socket_unit_failed"),),
+        never=("socket_missing", "wrong_upstream_address"),
+    ),
+    Fault(
+        "activated_boot_error",
+        "what the socket starts cannot load its app, until systemd gives up",
+        {"web": ACTIVATED},
+        # As gunicorn documents it, without Restart=: the next connection starts it again.
+        (Run(unit_edit("/^Restart/d; s/shop_app:/shop_ap:/") + "; systemctl stop shop"),),
+        REFUSED,
+        (Named("gunicorn_boot_error"),),
+        never=("socket_unit_failed", "app_port_conflict", *NEVER),
+    ),
+    Fault(
+        "socket_slashes",
+        "as uWSGI's documentation writes it, and the app is stopped",
+        {"web": host(NGINX, uwsgi_site(f"unix://{SOCKET}"), UWSGI)},
+        (Run("systemctl stop shop"),),
+        REFUSED,
+        (Named("app_not_running"),),
         never=("socket_missing", "wrong_upstream_address"),
     ),
 )

@@ -35,6 +35,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._reading import (
     Reading,
     endpoint_key,
+    parse_bind,
     unreadable,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import (
@@ -45,6 +46,10 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
     prefixes_of,
     program_of,
     program_words,
+)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._unknown import (
+    may_be_app,
+    may_serve,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._uwsgi import read_uwsgi
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._versions import version_of
@@ -59,16 +64,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
 
-#: Daemons that listen and are no app servers; the kernel cuts names at 15 characters.
-_INFRASTRUCTURE = re.compile(
-    r"(?:nginx|openresty|angie|tengine|haproxy|envoy|varnishd|sshd.*|systemd.*|\(systemd\)|init|dbus-.*|rpcbind|rpc\..*|"
-    r"mysqld|mariadbd|postgres|postmaster|redis-server|valkey-server|memcached|mongod|clickhouse.*|etcd|beam\.smp|epmd|"
-    r"dockerd|containerd.*|docker-proxy|conmon|podman|kubelet|kube-.*|crio|chronyd|ntpd|ntpsec|master|exim4?|dovecot|smtpd|"
-    r"named|dnsmasq|unbound|pdns.*|cupsd|cups-browsed|avahi-daemon|snmpd|zabbix_.*|node_exporter|prometheus.*|telegraf|"
-    r"collectd|rsyslogd|syslog-ng|auditd|polkitd|NetworkManager|acpid|lvm.*|multipathd|iscsid|slapd|sssd.*|nscd|"
-    r"cron|crond|atd|udevd|snapd|fail2ban.*|gssproxy|winbindd|smbd|nmbd|proftpd|vsftpd|xinetd|tailscaled|salt-.*|puppet.*|"
-    r"supervisord|PM2 .*|circusd|runsv.*|s6-.*)$"
-)
 #: They start and watch app servers in a unit of their own, which is not to be restarted for the sake of one of them.
 _SUPERVISOR = re.compile(r"(?:supervisord|PM2 .*|circusd|runsv|s6-supervise)$")
 
@@ -82,6 +77,7 @@ _READERS: dict[str, Callable[..., Reading]] = {
     "granian": read_granian,
     "waitress": read_waitress,
 }
+_STREAM = " (Stream)"  # as systemctl shows ListenStream=
 _DEBIAN_UWSGI = re.compile(r"(?:/etc/init\.d/|/usr/share/uwsgi/)")
 
 
@@ -95,6 +91,8 @@ class _Server(NamedTuple):
     pids: tuple[int, ...] = ()
     listens: tuple[EndpointKey, ...] = ()
     started_by: str | None = None
+    handed: str = ""  # the .socket unit that listens for it
+    handed_keys: tuple[EndpointKey, ...] = ()
 
 
 def listener_key(listener: Listener) -> EndpointKey:
@@ -175,6 +173,8 @@ def _read(server: _Server, *, version: str, notes: Notes) -> Reading:
 def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes: Notes) -> AppServer:
     version = _version(server)
     reading = _read(server, version=version, notes=notes)
+    # gunicorn ignores its own `bind` when systemd hands it sockets.
+    is_handed = server.program == "gunicorn" and bool(server.handed_keys)
     settings, sources = reading.shown()
     if server.program not in KINDS and server.program != "other":
         settings["server"] = server.program
@@ -184,9 +184,9 @@ def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes
         kind=server.program if server.program in KINDS else "other",
         unit=server.unit,
         pids=sorted(server.pids),
-        binds=list(dict.fromkeys(reading.binds)),
-        binds_known=reading.binds_known,
-        binds_from=reading.binds_from,
+        binds=list(dict.fromkeys(server.handed_keys if is_handed else reading.binds)),
+        binds_known=is_handed or reading.binds_known,
+        binds_from=server.handed if is_handed else reading.binds_from,
         listens=[key for key in dict.fromkeys(server.listens) if _for_requests(key)],
         settings=_plain(settings),
         settings_from=sources,
@@ -198,16 +198,22 @@ def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes
     )
 
 
+def _listens_for(service: UnitFacts, units: Units) -> tuple[str, tuple[EndpointKey, ...]]:
+    """The .socket unit that hands a service what it listens on, and what that is. One that is switched off does not."""
+    for facts in units.facts:
+        unit = facts.unit
+        wanted = unit["active_state"] in ("active", "failed") or unit["unit_file_state"].startswith("enabled")
+        if facts.name in service.unit["triggered_by"] and facts.name.endswith(".socket") and wanted:
+            listens = [
+                line[: -len(_STREAM)] for line in unit["raw"].get("Listen", "").splitlines() if line.endswith(_STREAM)
+            ]
+            keys = [parse_bind(listen, default_host="::", default_port=0) for listen in listens]
+            return facts.name, tuple(key for key in keys if key)
+    return "", ()
+
+
 def _is_app_unit(name: str | None) -> bool:
     return name is not None and name.endswith(".service") and not re.match(r"user@|docker-|libpod-", name)
-
-
-def _may_be_app(listener: Listener) -> bool:
-    """A listener of a process that is no known daemon. Abstract sockets are not reachable for nginx."""
-    name = listener["process"]
-    if name is None or _INFRASTRUCTURE.match(name):
-        return False
-    return listener["transport"] == "tcp" or listener["address"].startswith("/")
 
 
 def _family(root: Process, *, table: ProcessTable) -> list[int]:
@@ -238,7 +244,7 @@ class _Finder:
     def __init__(self, *, table: ProcessTable, listeners: Sequence[Listener], notes: Notes) -> None:
         self._table, self._notes = table, notes
         self._listeners = [one for one in listeners if _reachable(one, proc=table.proc)]
-        self._listening = {one["pid"] for one in listeners if _may_be_app(one)}
+        self._listening = {one["pid"] for one in listeners if may_be_app(one)}
 
     def of_unit(self, facts: UnitFacts, processes: Sequence[Process]) -> list[_Server]:
         """The app servers of a service unit: known by what it starts, or by what its processes turned into."""
@@ -258,7 +264,7 @@ class _Finder:
     def _stopped(
         self, facts: UnitFacts, program: str | None, processes: Sequence[Process], own: Sequence[Listener]
     ) -> list[_Server]:
-        if program is None and not any(_may_be_app(one) for one in own):
+        if program is None and not any(may_be_app(one) for one in own) and not may_serve(facts, processes):
             return []
         start = _unit_start(facts) if program else None
         listens = tuple(listener_key(one) for one in own)
@@ -280,7 +286,7 @@ class _Finder:
     def _with_family(self, server: _Server) -> _Server:
         pids = tuple(_family(server.root, table=self._table)) if server.root else ()
         # What starts an app may have started nginx too, in a container for example.
-        own = [one for one in self._listeners if one["pid"] in pids and _may_be_app(one)]
+        own = [one for one in self._listeners if one["pid"] in pids and may_be_app(one)]
         listens = tuple(listener_key(one) for one in own)
         return server._replace(pids=pids, listens=listens)
 
@@ -325,9 +331,10 @@ def find_app_servers(
             by_unit.setdefault(process.unit, []).append(process)
     finder = _Finder(table=table, listeners=listeners, notes=notes)
     servers = [
-        server
+        server._replace(handed=handed, handed_keys=keys)
         for facts in units.facts
         if _is_app_unit(facts.name)
+        for handed, keys in (_listens_for(facts, units),)
         for server in finder.of_unit(facts, by_unit.get(facts.name, []))
     ]
     cgroups = Cgroups.read(proc=table.proc)

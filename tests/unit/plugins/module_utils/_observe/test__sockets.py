@@ -144,6 +144,19 @@ def test_socket_files_of_routes(tmp_path: Path) -> None:
     assert [one["denied_at"] for one in files.values()] == [None, None, str(tmp_path)]
 
 
+def test_one_path_has_many_spellings(tmp_path: Path) -> None:
+    path, link = tmp_path / "shared" / "x.sock", tmp_path / "current"
+    path.parent.mkdir()
+    link.symlink_to(path.parent)
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(path))
+        unix.listen()
+        table = read_processes(notes=Notes())
+        listeners = read_listeners(table=table, notes=Notes())
+        found = read_socket_files([f"//{path}", str(link / "x.sock")], listeners=listeners, table=table, notes=Notes())
+    assert [one["listening"] for one in found] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("directory", "path", "units"),
     [

@@ -172,6 +172,16 @@ def test_drop_ins_count_and_templates_count_as_their_enabled_instances(tmp_path:
     }
 
 
+def test_what_somebody_wrote_for_this_host_may_be_an_app_whatever_it_starts(tmp_path: Path) -> None:
+    own, packaged = tmp_path / "etc", tmp_path / "lib"
+    for directory, name in ((own, "shop.service"), (packaged, "backup.service")):
+        directory.mkdir()
+        (directory / name).write_text("[Service]\nExecStart=/opt/shop/bin/shop\n")
+    (own / "alias.service").symlink_to(packaged / "backup.service")
+    (own / "masked.service").symlink_to("/dev/null")
+    assert find_candidates(notes=Notes(), directories=[own, packaged], own=own) == {"shop.service"}
+
+
 def test_a_socket_named_like_an_app_is_asked_for(tmp_path: Path) -> None:
     """Stopped, systemd does not keep it in memory, and the pattern *.socket does not find it."""
     (tmp_path / "shop.service").write_text("[Service]\nExecStart=/usr/bin/gunicorn shop\n")

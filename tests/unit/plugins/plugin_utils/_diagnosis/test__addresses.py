@@ -46,6 +46,8 @@ SERVED = [
     (Place("h", ("::1",), 80, None), "unix:/run/a", False),
     (Place("h", (), None, "/run/a"), "unix:/run/a", True),
     (Place("h", (), None, "/run/a"), "unix:/var/run/a", True),
+    (Place("h", (), None, "///run//a"), "unix:/run/a", True),
+    (Place("h", (), None, "/run/a/"), "unix:/run/a", False),
     (Place("h", (), None, "/run/a"), "unix:/run/ab", False),
     (Place("h", (), None, "/run/a"), "tcp:0.0.0.0:80", False),
 ]

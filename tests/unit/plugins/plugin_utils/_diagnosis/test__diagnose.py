@@ -10,6 +10,7 @@ from typing import Any, Mapping
 
 import pytest
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import diagnose
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
@@ -58,6 +59,14 @@ def wrong_port(**changes: Any) -> HostRecord:
         "probes": [probe(WRONG, "refused"), probe(OTHER), probe(RIGHT)],
     }
     return seen("web1", **{**values, **changes})
+
+
+def wrong_port_beside(jobs: Unit) -> HostRecord:
+    """The same, and a unit of which nobody knows where it listens."""
+    return wrong_port(
+        apps=[app(RIGHT), app(OTHER, unit="blog.service"), stopped_app(None, kind="other", unit=jobs["name"])],
+        units=[unit(), unit("blog.service"), jobs, nginx_unit()],
+    )
 
 
 def remote_nginx(outcome: str = "refused", **changes: Any) -> HostRecord:
@@ -346,14 +355,58 @@ BROKEN = {
         ],
         [("wrong_upstream_address", "web1", "outage", False)],
     ),
-    "wrong port, and an app of unknown address is stopped": (
+    "wrong port, and an app of unknown address is stopped, and is to start at boot": (
+        [wrong_port_beside(stopped("jobs.service"))],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and an app of unknown address is switched off": (
+        [wrong_port_beside(stopped("jobs.service", unit_file_state="disabled"))],
+        [("wrong_upstream_address", "web1", "outage", True)],
+    ),
+    "an app of unknown address is stopped, whose command names the port": (
+        [wrong_port_beside(stopped("jobs.service", exec_start=["/srv/jobs", "--listen=:8001"]))],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "an app of unknown address is stopped, whose environment names the port": (
+        [wrong_port_beside(stopped("jobs.service", environment={"PORT": "8001"}))],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "an app of unknown address is stopped, whose command names a port like it": (
+        [wrong_port_beside(stopped("jobs.service", exec_start=["/srv/jobs", "--listen=:18001"]))],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and another proxy may be what the app server is for": (
+        [wrong_port(units=[unit(), unit("blog.service"), unit("haproxy.service"), nginx_unit()])],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and what another supervisor starts may be stopped": (
+        [wrong_port(units=[unit(), unit("blog.service"), unit("supervisor.service"), nginx_unit()])],
+        [("wrong_upstream_address", "web1", "outage", False)],
+    ),
+    "wrong port, and another supervisor that does not run": (
+        [wrong_port(units=[unit(), unit("blog.service"), stopped("supervisor.service"), nginx_unit()])],
+        [("wrong_upstream_address", "web1", "outage", True)],
+    ),
+    "an init script's unit, and what it started has ended": (
         [
             wrong_port(
-                apps=[app(RIGHT), app(OTHER, unit="blog.service"), stopped_app(None, kind="node", unit="jobs.service")],
-                units=[unit(), unit("blog.service"), stopped("jobs.service"), nginx_unit()],
+                instances=[nginx(route(RIGHT))],
+                apps=[stopped_app(RIGHT)],
+                units=[unit(sub_state="exited", unit_file_state="generated"), nginx_unit()],
+                probes=[probe(RIGHT, "refused")],
             )
         ],
-        [("wrong_upstream_address", "web1", "outage", True)],
+        [("app_not_running", "web1", "outage", True)],
+    ),
+    "an init script's unit": (
+        [
+            wrong_port(
+                instances=[nginx(route(RIGHT))],
+                units=[unit(restart="no", exec_start=["/etc/init.d/shop", "start"]), nginx_unit()],
+                probes=[probe(RIGHT)],
+            )
+        ],
+        [("app_not_supervised", "web1", "risk", False)],
     ),
     "wrong port, probes off": ([wrong_port(probes=[])], [("wrong_upstream_address", "web1", "outage", False)]),
     "no app server anywhere": (

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagnosis._builders import (
     SSHD,
+    listener,
     nginx_unit,
     probe,
     socket_file,
@@ -30,16 +31,19 @@ from ansible_collections.sre.bad_gateway.tests.unit.plugins.plugin_utils._diagno
 LISTEN = {"Listen": "/run/shop/shop.sock (Stream)"}
 
 
-def activated(key: str = SOCKET, *, socket: dict[str, Any], service: dict[str, Any] | None = None) -> Any:
-    values: dict[str, Any] = {"active_state": "inactive", "raw": LISTEN, **socket}
+def activated(
+    key: str = SOCKET, *, socket: dict[str, Any], service: dict[str, Any] | None = None, outcome: str = "refused"
+) -> Any:
+    values: dict[str, Any] = {"active_state": "inactive", "raw": LISTEN, "restart": "", **socket}
+    held = [listener(key, unit="shop.socket", pid=1, process="systemd")] if values["active_state"] == "active" else []
     service_values = {"unit_file_state": "disabled", "triggered_by": ["shop.socket"], **(service or {})}
     return site(
         key,
         apps=[stopped_app(key)],
         units=[unit("shop.socket", **values), stopped(**service_values), nginx_unit()],
-        listeners=[SSHD],
-        probes=[probe(key, "refused")],
-        socket_files=[socket_file(SOCKET[5:], listening=False)] if key == SOCKET else [],
+        listeners=[SSHD, *held],
+        probes=[probe(key, outcome)],
+        socket_files=[socket_file(SOCKET[5:], listening=bool(held))] if key == SOCKET else [],
     )
 
 
@@ -84,3 +88,29 @@ def test_the_socket_unit_is_what_gets_started() -> None:
     assert fix is not None
     (entry,) = fix.variables["supervision_units"]
     assert (entry["unit"], entry["restart"]) == ("shop.socket", "unchanged")
+
+
+GAVE_UP = {"active_state": "failed", "result": "service-start-limit-hit"}
+DEAD = {"active_state": "failed", "result": "exit-code", "exit_code": 3}
+DYING = {
+    "the socket gave up": (GAVE_UP, DEAD, "refused", "gunicorn_boot_error"),
+    "it still listens": ({"active_state": "active"}, DEAD, "reset", "gunicorn_boot_error"),
+    "it still listens, and nobody answers": ({"active_state": "active"}, DEAD, "timeout", "gunicorn_boot_error"),
+    "the command is missing": (GAVE_UP, {**DEAD, "exit_code": 203}, "refused", "app_exec_failed"),
+    "no known reason": (GAVE_UP, {**DEAD, "exit_code": 1}, "refused", "app_not_running"),
+}
+
+
+@pytest.mark.parametrize(("socket", "service", "outcome", "cause"), DYING.values(), ids=DYING)
+def test_what_the_socket_starts_dies(socket: dict[str, Any], service: dict[str, Any], outcome: str, cause: str) -> None:
+    record = activated(socket=socket, service=service, outcome=outcome)
+    finding = only(record)
+    assert (finding.cause, finding.subject, finding.severity) == (cause, "shop.service", "outage")
+    assert finding.fix is not None
+    assert not finding.fix.automatic
+    assert finding.fix.variables["supervision_units"][0]["unit"] == "shop.socket"
+
+
+def test_whom_the_socket_does_not_let_in_is_not_the_services_trouble() -> None:
+    record = activated(socket={"active_state": "active"}, service=DEAD, outcome="denied")
+    assert named(record) == [("socket_permission", "web1", "outage")]

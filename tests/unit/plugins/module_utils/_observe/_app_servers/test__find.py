@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
@@ -57,6 +59,7 @@ def test_running_stopped_activated_and_loose_app_servers_and_no_daemons(tmp_path
             unit("shop.service", "/usr/bin/gunicorn -b 127.0.0.1:8001 app:app"),
             unit("stopped.service", "/usr/bin/gunicorn -b 127.0.0.1:${APP_PORT} app:app"),
             unit("lazy.service", "/usr/bin/gunicorn app:app", TriggeredBy="lazy.socket"),
+            unit("lazy.socket", "", ActiveState="active", Listen="127.0.0.1:8003 (Stream)\n/run/lazy (Datagram)"),
             unit("go.service", "/srv/server"),
             unit("ssh.service", "/usr/sbin/sshd -D"),
         ),
@@ -83,7 +86,7 @@ def test_running_stopped_activated_and_loose_app_servers_and_no_daemons(tmp_path
     assert [(app["kind"], app["unit"], app["pids"], app["binds"], app["listens"]) for app in found] == [
         ("gunicorn", "shop.service", [10, 11], ["tcp:127.0.0.1:8001"], ["tcp:127.0.0.1:8001"]),
         ("gunicorn", "stopped.service", [], ["tcp:127.0.0.1:8005"], []),
-        ("gunicorn", "lazy.service", [], ["tcp:127.0.0.1:8000"], ["tcp:127.0.0.1:8003"]),
+        ("gunicorn", "lazy.service", [], ["tcp:127.0.0.1:8003"], ["tcp:127.0.0.1:8003"]),
         ("other", "go.service", [20], [], ["tcp:127.0.0.1:8002"]),
         ("gunicorn", None, [40, 41], [], ["tcp:127.0.0.1:8004"]),
     ]
@@ -93,6 +96,67 @@ def found(units: list[UnitFacts], processes: ProcessTable, listeners: list[Liste
     return find_app_servers(
         table=processes, units=Units(systemd=True, facts=tuple(units)), listeners=listeners, notes=Notes()
     )
+
+
+@pytest.mark.parametrize(
+    ("socket", "binds", "source"),
+    [
+        ({"ActiveState": "active"}, ["unix:/run/lazy.sock"], "lazy.socket"),
+        ({"ActiveState": "failed"}, ["unix:/run/lazy.sock"], "lazy.socket"),
+        ({"ActiveState": "inactive", "UnitFileState": "enabled"}, ["unix:/run/lazy.sock"], "lazy.socket"),
+        ({"ActiveState": "inactive", "UnitFileState": "disabled"}, ["tcp:127.0.0.1:8000"], "default"),
+    ],
+)
+def test_what_systemd_hands_gunicorn_is_where_it_listens(
+    tmp_path: Path, socket: dict[str, str], binds: list[str], source: str
+) -> None:
+    units = [
+        unit("lazy.service", "/usr/bin/gunicorn app:app", TriggeredBy="lazy.socket"),
+        unit("lazy.socket", "", Listen="/run/lazy.sock (Stream)", **socket),
+    ]
+    (app,) = found(units, table(tmp_path), [])
+    assert (app["binds"], app["binds_known"], app["binds_from"]) == (binds, True, source)
+
+
+PROGRAM = {"ActiveState": "inactive", "UnitFileState": "enabled", "Type": "simple"}
+
+
+@pytest.mark.parametrize(
+    ("command", "block", "is_app"),
+    [
+        ("/opt/shop/bin/shop --port 8080", {}, True),
+        ("/usr/sbin/apachectl start", {}, True),
+        ("/usr/bin/supervisord -n", {}, True),
+        ("/opt/shop/bin/shop", {"ActiveState": "failed", "UnitFileState": "disabled"}, True),
+        ("/opt/shop/bin/shop", {"UnitFileState": "disabled"}, False),
+        ("/opt/shop/bin/backup", {"Type": "oneshot"}, False),
+        ("/opt/shop/bin/report", {"TriggeredBy": "shop.timer"}, False),
+        ("/opt/shop/bin/shop", {"ActiveState": "active", "SubState": "exited"}, False),
+        ("/usr/bin/node_exporter", {}, False),
+        ("", {}, False),
+    ],
+)
+def test_a_program_that_should_run_and_does_not_may_be_what_nginx_misses(
+    tmp_path: Path, command: str, block: dict[str, str], is_app: bool
+) -> None:
+    apps = found([unit("shop.service", command, **{**PROGRAM, **block})], table(tmp_path), [])
+    expected: list[tuple[object, ...]] = [("other", "shop.service", False, [])] if is_app else []
+    assert [(app["kind"], app["unit"], app["binds_known"], app["pids"]) for app in apps] == expected
+
+
+def test_a_terminal_that_was_left_open_is_no_app_server(tmp_path: Path) -> None:
+    processes = table(
+        tmp_path,
+        process(40, "SCREEN -dmS app gunicorn -b :8004 app:app", unit="session-1.scope"),
+        process(41, "/usr/bin/gunicorn -b :8004 app:app", unit="session-1.scope", parent=40),
+        process(50, "tmux new -d node shop.js", unit="session-2.scope"),
+        process(51, "node shop.js", unit="session-2.scope", parent=50),
+    )
+    listeners = [listener(40, "screen", 1), listener(41, "gunicorn", 8004), listener(50, "tmux: server", 2)]
+    assert [(app["kind"], app["pids"]) for app in found([], processes, listeners)] == [
+        ("gunicorn", [41]),
+        ("node", [51]),
+    ]
 
 
 def test_the_settings_of_a_stopped_app_server_are_those_of_its_unit(tmp_path: Path) -> None:
