@@ -129,7 +129,7 @@ _SAID: tuple[tuple[str, Callable[[_Case], list[Evidence]]], ...] = (
     ("uwsgi_harakiri", _by_signature("uwsgi_harakiri")),
     ("phpfpm_terminated", _by_signature("phpfpm_timed_out")),
     ("worker_oom_killed", _out_of_memory),
-    ("worker_crash", _by_signature(*_KILLED, *_CRASHES)),
+    ("worker_crash", _by_signature(*_KILLED, *_CRASHES, "gunicorn_worker_exited")),
     ("app_crash_loop", _keeps_dying),
 )
 

@@ -83,6 +83,15 @@ FAULTS = (
         never=(*NEVER, "worker_oom_killed", "gunicorn_worker_timeout"),
     ),
     Fault(
+        "worker_exits",
+        "the app ends its process",
+        {"web": gunicorn_host("--workers 2", image="debian13")},
+        (),
+        (Ask((502,), path="/exit-1"), Ask((200,))),
+        (Named("worker_crash"),),
+        never=("worker_recycle", "app_not_running"),
+    ),
+    Fault(
         "crash_uwsgi",
         "native code of the app crashes uWSGI's worker",
         {"web": host(NGINX, UPSTREAM_LOG, uwsgi_site(), uwsgi())},

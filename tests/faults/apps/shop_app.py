@@ -21,6 +21,8 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         time.sleep(float(number))
     elif name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "exit":
+        os._exit(int(number))
     elif name == "segfault":
         ctypes.string_at(0)
     elif name == "busy":  # in C, where Python delivers no signal

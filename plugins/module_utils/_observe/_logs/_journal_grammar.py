@@ -35,6 +35,8 @@ _PATTERNS = (
         rf"Worker \(pid: ?\d+\) was sent (?!{_ASKED})(?P<name>SIG\w+)"
         rf"|Worker with pid \d+ was terminated due to signal (?!{_ASKED_NUMBERS})(?P<signal>\d+)",
     ),
+    # 3 and 4 are gunicorn's own, and have lines of their own.
+    ("gunicorn_worker_exited", r"Worker \(pid: ?\d+\) exited with code (?![034]\b)(?P<detail>\d+)"),
     ("gunicorn_boot_error", r"Reason: Worker failed to boot|Exception in worker process"),
     ("gunicorn_app_failed_to_load", r"Reason: App failed to load"),
     ("gunicorn_connection_in_use", r"Connection in use: (?P<detail>\(.*?\)|\S+)"),

@@ -88,6 +88,7 @@ def access(status: int, upstream_status: str, **changes: Any) -> dict[str, Any]:
         ("gunicorn_worker_timeout", {}, "gunicorn_worker_timeout"),
         ("gunicorn_worker_sigkill", {}, "worker_oom_killed"),
         ("gunicorn_worker_signal", {"SIGSEGV": 2}, "worker_crash"),
+        ("gunicorn_worker_exited", {"1": 2}, "worker_crash"),
         ("phpfpm_child_signal", {"SIGSEGV": 2}, "worker_crash"),
         ("uwsgi_worker_died", {}, "worker_crash"),
         ("uwsgi_harakiri", {}, "uwsgi_harakiri"),

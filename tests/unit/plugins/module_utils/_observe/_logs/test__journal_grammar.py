@@ -36,6 +36,7 @@ MESSAGES = [
         "SIGSEGV",
     ),
     ("gunicorn 21.2", f"{GUNICORN} [ERROR] Worker (pid:219) was sent SIGSEGV!", "gunicorn_worker_signal", "SIGSEGV"),
+    ("gunicorn 23.0", f"{GUNICORN} [ERROR] Worker (pid:928) exited with code 1", "gunicorn_worker_exited", "1"),
     ("gunicorn 20.1", f"{GUNICORN} [INFO] Handling signal: hup", "gunicorn_reload", None),
     ("gunicorn 20.1", f"{GUNICORN} [ERROR] Exception in worker process", "gunicorn_boot_error", None),
     ("gunicorn 20.1", f"{GUNICORN} [INFO] Reason: Worker failed to boot.", "gunicorn_boot_error", None),
