@@ -69,8 +69,11 @@ class Route(TypedDict):
     directive: str  # proxy_pass | uwsgi_pass | fastcgi_pass | grpc_pass | scgi_pass
     target: str  # the argument as written, credentials redacted
     upstream: str | None  # name of the upstream block it goes through
-    endpoints: list[EndpointKey]  # empty when the target holds variables or cannot be read as an address
+    endpoints: list[EndpointKey]  # empty when they cannot be read off the configuration
     variables: bool  # the target holds nginx variables
+    chosen: (
+        bool  # the endpoints are what values of a variable lead to; a request gets one of them, and no other is tried
+    )
     settings: int  # which of the instance's `route_settings` is in force here
     file: str
     line: int

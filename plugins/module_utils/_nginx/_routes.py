@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from typing import Iterable, Iterator, NamedTuple
+from typing import Iterable, Iterator, NamedTuple, Tuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
     PASS_PROTOCOLS,
@@ -51,6 +51,10 @@ class Group(NamedTuple):
         return _value(self.directive, 0)
 
 
+#: An address with the statement that names it.
+End = Tuple[Address, Directive]
+
+
 class Pass(NamedTuple):
     """A `*_pass` with all that decides where it leads: a route, still tied to the words in the file."""
 
@@ -62,10 +66,13 @@ class Pass(NamedTuple):
     group: Group | None
     address: Address | None  # None: through a group, or not to be read off the text
     levels: tuple[Directive, ...]  # the blocks around it, outermost first: http, server, location, maybe an `if`
+    choices: tuple[End, ...] = ()  # where the values of a variable lead, which decides
 
     @property
-    def ends(self) -> list[tuple[Address, Directive]]:
-        """Every address it can lead to, with the statement that names it."""
+    def ends(self) -> list[End]:
+        """Every address it can lead to."""
+        if self.choices:
+            return list(self.choices)
         if self.group is not None:
             return [(server.address, server.directive) for server in self.group.servers if server.address is not None]
         return [] if self.address is None else [(self.address, self.directive)]
@@ -73,7 +80,7 @@ class Pass(NamedTuple):
 
 def passes(config: Config) -> list[Pass]:
     """Every route in force, in the order of the files."""
-    groups = {group.name.lower(): group for group in reversed(_groups(config))}
+    groups = groups_by_name(config)
     found = []
     for http, server in _servers(config):
         block = server.block or ()
@@ -82,6 +89,11 @@ def passes(config: Config) -> list[Pass]:
         for levels, directive in _in_locations((http, server)):
             found.append(_pass(directive, names=names, listen=listen, levels=levels, groups=groups))
     return found
+
+
+def groups_by_name(config: Config) -> dict[str, Group]:
+    """The upstream blocks; names are the same in capitals."""
+    return {group.name.lower(): group for group in reversed(_groups(config))}
 
 
 def routes(all_passes: Iterable[Pass]) -> list[Route]:
@@ -101,6 +113,7 @@ def routes(all_passes: Iterable[Pass]) -> list[Route]:
                 upstream=shown(one.group.name) if one.group else None,
                 endpoints=list(dict.fromkeys(shown(address.key) for address, _directive in one.ends)),
                 variables=one.target.variables,
+                chosen=bool(one.choices),
                 settings=0,
                 file=shown(one.directive.file),
                 line=one.directive.line,
@@ -165,7 +178,7 @@ def _groups(config: Config) -> list[Group]:
         Group(
             directive=directive,
             servers=tuple(
-                Server(directive=one, address=_address(_value(one, 0), default_port=_SERVER_PORT))
+                Server(directive=one, address=parsed_address(_value(one, 0), default_port=_SERVER_PORT))
                 for one in directive.block or ()
                 if one.name == "server"
             ),
@@ -209,12 +222,12 @@ def _pass(
         listen=listen,
         location=next((_location(level.args) for level in reversed(levels) if level.name == "location"), ""),
         group=group,
-        address=_address(target.address, default_port=target.default_port) if known else None,
+        address=parsed_address(target.address, default_port=target.default_port) if known else None,
         levels=levels,
     )
 
 
-def _address(text: str, *, default_port: int | None) -> Address | None:
+def parsed_address(text: str, *, default_port: int | None) -> Address | None:
     try:
         return parse_address(text, default_port=default_port)
     except AddressError:
@@ -247,13 +260,13 @@ def _endpoint(address: Address, protocol: str) -> Endpoint:
         port=address.port,
         path=None if address.path is None else shown(address.path),
         protocol=protocol,
-        addresses=[host] if host is not None and _is_ip(host) else [],
+        addresses=[host] if host is not None and is_ip(host) else [],
         resolve_error=None,
         written_at=[],
     )
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -18,6 +18,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
     _routes,
     _settings,
     _statuses,
+    _variables,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
@@ -89,7 +90,7 @@ def _read_instance(instance: _instances.Instance, test: Future[ConfigTest], *, s
     config = _config.read_config(instance.config, prefix=instance.prefix)
     log = instance.command.error_log or instance.build.error_log
     user = instance.credentials.name if instance.credentials else _routes.worker_user(config) or instance.build.user
-    passes = _routes.passes(config)
+    passes = _variables.with_choices(config, _routes.passes(config))
     routes, (settings, numbers) = _routes.routes(passes), _settings.route_settings(passes)
     for route, number in zip(routes, numbers):
         route["settings"] = number

@@ -13,7 +13,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._units import is_active
 
 _STARTS = "what it starts, systemd does not know"
-_PASSES = "app servers without a route of nginx may be there for it"
+_PASSES = "app servers that no route names may be there for it"
 
 _BYSTANDERS = (
     (re.compile(r"supervisord?\.service"), f"{_STARTS}; supervisorctl status tells what runs"),
@@ -24,7 +24,25 @@ _BYSTANDERS = (
 
 
 def bystanders(fleet: Fleet, host: str) -> dict[str, Evidence]:
-    """Those that run on a host, by their units, and why they matter."""
+    """Those that run on a host, by their names, and why they matter."""
+    return {**_units(fleet, host), **_hidden_routes(fleet, host)}
+
+
+def _hidden_routes(fleet: Fleet, host: str) -> dict[str, Evidence]:
+    """Routes of which only nginx knows where they lead."""
+    return {
+        route["id"]: Evidence(
+            kind="config",
+            text=f"where {route['id']} leads, a variable decides: {_PASSES}",
+            source=f"{each}:{route['file']}:{route['line']}",
+        )
+        for each, instance in fleet.instances()
+        for route in instance["routes"]
+        if each == host and route["variables"] and not route["endpoints"]
+    }
+
+
+def _units(fleet: Fleet, host: str) -> dict[str, Evidence]:
     return {
         unit["name"]: Evidence(kind="unit", text=f"{unit['name']} is active: {why}", source=host)
         for unit in fleet.observations[host]["units"]

@@ -110,7 +110,7 @@ def failures(fleet: Fleet) -> list[Failure]:
             owners=fleet.owners(uses[0]),
             severity="risk"
             if _may_only_be_slow(fleet, uses[0], dead[uses[0]][0])
-            else _severity(uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
+            else _severity(fleet, uses, surviving=surviving, outcome=dead[uses[0]][1], probe=dead[uses[0]][0]),
         )
         for _unused, uses in sorted(grouped.items())
     ]
@@ -189,12 +189,29 @@ def _may_be_served(fleet: Fleet, place: Place) -> bool:
     return bool(listening) or not fleet.observations[place.host]["listeners"]
 
 
-def _severity(uses: list[Use], *, surviving: set[tuple[str, str, str]], outcome: str, probe: Probe | None) -> Severity:
-    """An outage where a route has no other server left. Asking the next hides a refusal from clients, not a wait."""
+def _severity(
+    fleet: Fleet, uses: list[Use], *, surviving: set[tuple[str, str, str]], outcome: str, probe: Probe | None
+) -> Severity:
+    """An outage where a route has no other server left. Asking the next hides a refusal from clients, not a wait, and
+    where a variable has chosen nobody else is asked: then the log tells whether it chooses that one at all."""
     slow = outcome == "timeout" and probe is not None and probe["phase"] == "read"
     if not slow and any(use.route_key not in surviving for use in uses):
         return "outage"
-    return "risk" if outcome in NOBODY_THERE else "intermittent"
+    if any(use.route["chosen"] and _is_met(fleet, use) for use in uses):
+        return "intermittent"
+    return "risk" if outcome in NOBODY_THERE or all(use.route["chosen"] for use in uses) else "intermittent"
+
+
+def _is_met(fleet: Fleet, use: Use) -> bool:
+    """Tell whether requests to that route have failed at that endpoint lately."""
+    observation = fleet.observations[use.host]
+    return any(
+        use.is_meant_by(event["endpoint"])
+        and event["server"] in (None, *use.route["server_names"][:1])
+        and (seconds_ago(observation, event["last"]) or 0.0) <= RECENT
+        for log in observation["error_logs"]
+        for event in log["events"]
+    )
 
 
 def _may_only_be_slow(fleet: Fleet, use: Use, probe: Probe | None) -> bool:
@@ -251,4 +268,6 @@ def _survivor_evidence(failure: Failure) -> list[Evidence]:
     if failure.severity == "outage" or failure.outcome not in NOBODY_THERE:
         return []
     text = "the upstream's other servers answer: nginx asks them next, one server is missing from the group"
+    if any(use.route["chosen"] for use in failure.uses):
+        text = "a variable decides where nginx sends a request; its other values lead to servers that answer"
     return [Evidence(kind="config", text=text, source=failure.host)]

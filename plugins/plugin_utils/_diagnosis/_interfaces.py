@@ -109,7 +109,7 @@ def _reach(place: Place, failure: Failure) -> str:
     return "that is another address" if place.host == failure.host else "from another host that is out of reach"
 
 
-def _address_of(fleet: Fleet, hit: Hit, others: list[Listener]) -> Fix:
+def _address_of(fleet: Fleet, hit: Hit, others: list[Listener]) -> Fix | None:
     failure, place = hit
     values = sorted({as_nginx_writes(each["address"], each["port"] or 0) for each in others})
     proven = [

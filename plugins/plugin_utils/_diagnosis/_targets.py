@@ -81,8 +81,11 @@ def nobody_at_address(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explan
     ]
 
 
-def fix_target(failure: Failure, *, pass_to: str | None, summary: str, candidates: Sequence[str] = ()) -> Fix:
-    """What the role `proxy_pass` is told; without `pass_to` somebody has to fill it in."""
+def fix_target(failure: Failure, *, pass_to: str | None, summary: str, candidates: Sequence[str] = ()) -> Fix | None:
+    """What the role `proxy_pass` is told; without `pass_to` somebody has to fill it in. The values of variables are not
+    its business."""
+    if any(use.route["chosen"] for use in failure.uses):
+        return None
     decided = {} if pass_to is None else {"pass_to": pass_to}
     return Fix(
         role="proxy_pass",
@@ -120,12 +123,25 @@ def _candidates(fleet: Fleet, failure: Failure, place: Place) -> Iterator[Candid
                 continue
             if _may_be_anything(app, key) and not proven:
                 continue
+            if _is_asked_for(fleet, failure, place, key):
+                continue
             yield Candidate(app=app, key=key, pass_to=pass_to, proven=proven, distance=distance)
 
 
 def _may_be_anything(app: AppServer, key: str) -> bool:
     """Any program may have a unix socket for its own ends, like the agents of ssh or a container engine."""
     return app["kind"] == "other" and key.startswith("unix:")
+
+
+def _is_asked_for(fleet: Fleet, failure: Failure, place: Place, key: str) -> bool:
+    """Tell whether another route names that port, if at a wrong address: then the app server is that one's."""
+    port = None if key.startswith("unix:") else host_and_port(key)[1]
+    return port is not None and any(
+        use.endpoint["port"] == port
+        and use.endpoint["key"] != failure.endpoint["key"]
+        and place.host in fleet.owners(use)
+        for use in fleet.uses
+    )
 
 
 def _heard(fleet: Fleet, host: str, app: AppServer) -> list[str]:

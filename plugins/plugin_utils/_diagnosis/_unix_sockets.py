@@ -261,7 +261,7 @@ def _misspelt(fleet: Fleet, failure: Failure, place: Place, meant: str) -> Expla
     )
 
 
-def _respelt(fleet: Fleet, failure: Failure, place: Place, meant: str, rest: str) -> Fix:
+def _respelt(fleet: Fleet, failure: Failure, place: Place, meant: str, rest: str) -> Fix | None:
     right = f"unix:{meant}"
     listening = any(each["address"] == meant for each in fleet.observations[place.host]["listeners"])
     if rest == ":" and listening:

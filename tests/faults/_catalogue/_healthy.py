@@ -25,7 +25,7 @@ from .._stacks import (
     uwsgi_site,
 )
 from ._across import BALANCED, BLOG, TWO_NGINX
-from ._inside import BY_NAME, GUARDED
+from ._inside import BY_NAME, GUARDED, SLOTS
 from ._response import KEEPING, WORKS
 from ._tcp import TO_8000, WEB_AND_APP
 from ._tls import TO_TLS
@@ -80,6 +80,13 @@ FAULTS = (
     Fault("well_node", "Node.js", {"web": host(NGINX, site("proxy_pass http://127.0.0.1:3000"), node())}, driven=WORKS),
     Fault("well_tls", "TLS to the app, with its name", {"web": host(NGINX, TO_TLS, peer("sni", 8443))}, driven=WORKS),
     Fault("well_resolver", "a name in a variable, and a resolver", {"web": BY_NAME}, driven=WORKS),
+    Fault(
+        "well_idle_slot",
+        "a variable chooses between two app servers, and the other one is stopped on purpose",
+        {"web": SLOTS},
+        broken=(Run("systemctl disable --now shop2"),),
+        driven=WORKS,
+    ),
     Fault(
         "well_two_nginx",
         "two nginx on one host",

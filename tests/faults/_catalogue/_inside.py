@@ -48,6 +48,19 @@ GUARDED = host(
     gunicorn(),
     gunicorn("127.0.0.1:8001", name="auth"),
 )
+SLOTS = host(
+    NGINX,
+    UPSTREAM_LOG,
+    site(
+        "proxy_pass http://$slot",
+        http=(
+            "upstream blue {\n    server 127.0.0.1:8000;\n}\nupstream green {\n    server 127.0.0.1:8001;\n}\n"
+            "map $arg_slot $slot {\n    default blue;\n    green green;\n}"
+        ),
+    ),
+    gunicorn(),
+    gunicorn("127.0.0.1:8001", name="shop2"),
+)
 NOT_THE_APP = ("app_not_running", "wrong_upstream_address", "endpoint_not_answering")
 
 FAULTS = (
@@ -68,6 +81,15 @@ FAULTS = (
         (Ask((502,), times=10),),
         (Named("app_not_running"), Named("app_not_running")),
         never=("no_live_upstreams", "wrong_upstream_address"),
+    ),
+    Fault(
+        "slot_stopped",
+        "a variable chooses between two app servers, and the one that it mostly chooses is stopped",
+        {"web": SLOTS},
+        (Run("systemctl stop shop"),),
+        (*REFUSED, Ask((200,), path="/?slot=green")),
+        (Named("app_not_running", severity="intermittent"),),
+        never=("wrong_upstream_address", "no_live_upstreams"),
     ),
     Fault(
         "no_resolver",

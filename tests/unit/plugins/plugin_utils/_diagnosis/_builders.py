@@ -43,6 +43,7 @@ def route(key: str = "tcp:127.0.0.1:8000", *more: str, location: str = "/", line
         "upstream": None,
         "endpoints": [key, *more],
         "variables": False,
+        "chosen": False,
         "settings": 0,
         "file": "/etc/nginx/sites-enabled/shop",
         "line": line,
