@@ -27,6 +27,8 @@ _KEYS = {
     "--uid-owner": "uid",
     "--ctstate": "state",
     "--state": "state",
+    "--ctstatus": "status",
+    "--dst-type": "dst_type",
 }
 
 

@@ -152,8 +152,10 @@ def _key(left: Any) -> str:
             return _PAYLOADS.get(name, name)
         if kind == "meta":
             return _META.get(value.get("key"), f"meta {value.get('key')}")
-        if kind == "ct" and value.get("key") == "state":
-            return "state"
+        if kind == "ct" and value.get("key") in ("state", "status"):
+            return str(value["key"])
+        if kind == "fib" and value.get("result") == "type" and value.get("flags") in ("daddr", ["daddr"]):
+            return "dst_type"
     return "expression"
 
 

@@ -32,7 +32,7 @@ class Packet(NamedTuple):
 
 
 class Match(NamedTuple):
-    """`key` is one of daddr, saddr, dport, proto, iif, oif, uid, state, syn; anything else is not understood."""
+    """`key` is one of those that `_positive` judges; anything else is not understood."""
 
     key: str
     values: tuple[str, ...] = ()
@@ -121,6 +121,8 @@ def _follow(chain: Chain, packet: Packet, table: Table, *, depth: int) -> tuple[
         if ended is None:
             continue
         if matched and ended.certain:
+            if certain and ended.verdict != "accept":
+                return ended, True  # what may have come before would have stopped it too
             return possible or ended._replace(certain=certain), certain
         if ended.verdict == "accept":
             certain = False
@@ -154,6 +156,8 @@ def _positive(match: Match, packet: Packet) -> bool | None:
         "syn": lambda: True,
         "proto": lambda: any(value in ("tcp", "6") for value in match.values),
         "state": lambda: any(value.lower() == "new" for value in match.values),
+        "status": lambda: any(value.lower() == "none" for value in match.values),  # nothing came of it yet
+        "dst_type": lambda: _any_of(match.values, _destination_type(packet), lambda value, is_: value.lower() == is_),
         "dport": lambda: _any_of(match.values, packet.dport, _holds_number),
         "daddr": lambda: _any_of(match.values, packet.daddr, _holds_address),
         "saddr": lambda: _any_of(match.values, packet.saddr, _holds_address),
@@ -162,6 +166,13 @@ def _positive(match: Match, packet: Packet) -> bool | None:
         "iif": lambda: packet.hook == "input" and _any_interface(match.values, packet.interface),
     }
     return judges[match.key]() if match.key in judges else None
+
+
+def _destination_type(packet: Packet) -> str | None:
+    """As the kernel's routes call it: nginx's connections go to one host."""
+    if packet.hook == "input" or packet.interface == "lo":
+        return "local"
+    return None if packet.interface is None else "unicast"
 
 
 def _any_of(values: Iterable[str], actual: Any, holds: Callable[[str, Any], bool | None]) -> bool | None:

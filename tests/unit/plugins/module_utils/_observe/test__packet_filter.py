@@ -59,6 +59,31 @@ def iptables(*rules: str, policy: str = "ACCEPT") -> list[Table]:
         pytest.param(["-A INPUT -i lo -j ACCEPT", "-A INPUT -j DROP"], IN, "DROP", True, id="from outside"),
         pytest.param(["-A INPUT -s 10.0.0.9/32 -j ACCEPT", "-A INPUT -j DROP"], IN, "DROP", False, id="but for one"),
         pytest.param(["-A INPUT -i eth0 -j DROP"], IN, "DROP", False, id="by an interface that may be it"),
+        pytest.param(["-A INPUT -i eth0 -j DROP", "-A INPUT -j REJECT"], IN, "REJECT", True, id="by any interface"),
+        pytest.param(
+            ["-A INPUT -i eth0 -j DROP", "-A INPUT -i eth1 -j ACCEPT", "-A INPUT -j DROP"],
+            IN,
+            "DROP",
+            False,
+            id="by all interfaces but perhaps one",
+        ),
+        pytest.param(
+            ["-A INPUT -j USER", "-A USER -m addrtype --dst-type LOCAL -j RETURN", "-A USER -j DROP"],
+            IN,
+            None,
+            None,
+            id="to this host, as ufw asks",
+        ),
+        pytest.param(["-A OUTPUT -m addrtype --dst-type LOCAL -j DROP"], AWAY, None, None, id="to another host"),
+        pytest.param(["-A OUTPUT -m addrtype --dst-type LOCAL -j DROP"], OUT, "DROP", True, id="to its own host"),
+        pytest.param(["-A INPUT -m addrtype --src-type LOCAL -j DROP"], IN, "DROP", False, id="from wherever"),
+        pytest.param(
+            ["-A INPUT -m conntrack --ctstatus DNAT -j ACCEPT", "-A INPUT -j DROP"],
+            IN,
+            "DROP",
+            True,
+            id="not rewritten on its way, as firewalld asks",
+        ),
     ],
 )
 def test_iptables(rules: list[str], packet: Packet, stopped: str | None, certain: bool | None) -> None:
@@ -96,6 +121,9 @@ def meta(key: str, right: Any) -> dict[str, Any]:
 
 
 STATE = {"ct": {"key": "state"}}
+STATUS = {"ct": {"key": "status"}}
+DESTINATION = {"fib": {"result": "type", "flags": ["daddr"]}}
+SOURCE = {"fib": {"result": "type", "flags": ["saddr"]}}
 
 
 def nftables(*rules: list[dict[str, Any]], policy: str = "accept", family: str = "inet") -> list[Table]:
@@ -147,6 +175,21 @@ DROP: dict[str, Any] = {"drop": None}
             10,
             True,
             id="map",
+        ),
+        pytest.param(
+            [[{"match": {"op": "in", "left": STATUS, "right": "dnat"}}, {"accept": None}], [DROP]],
+            11,
+            True,
+            id="not rewritten on its way",
+        ),
+        pytest.param(
+            [[{"match": {"op": "==", "left": DESTINATION, "right": {"set": ["local", "broadcast"]}}}, DROP]],
+            10,
+            True,
+            id="to its own host",
+        ),
+        pytest.param(
+            [[{"match": {"op": "==", "left": SOURCE, "right": "local"}}, DROP]], 10, False, id="from wherever"
         ),
         pytest.param([[{"jump": {"target": "user"}}]], 9, True, id="chain"),
         pytest.param([[{"accept": None}], [DROP]], None, None, id="accepted before"),
