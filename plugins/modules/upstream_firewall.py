@@ -19,10 +19,14 @@ description:
   - A systemd unit of its own keeps each rule, C(bad-gateway-accept-in-PORT-SOURCE.service). Its start inserts the rule,
     its stop removes it, and it comes along whenever the service that loads the tool's rules is restarted or reloaded.
     Where rules are loaded in another way, ours is gone until the unit is restarted; this module does that.
-  - The comment of a rule begins with C(sre.bad_gateway).
+  - ufw and firewalld keep the rule themselves, and the unit only puts it there. With ufw it is the first rule of
+    C(ufw status). firewalld gets it in every zone at once, and a policy in C(/etc/firewalld/policies) that has it from
+    the next reload on; nothing is reloaded.
+  - With ufw, where a rule of somebody else's is for just the same connections, nothing is done and the error says so.
+    ufw takes no second one.
+  - The comment of a rule begins with C(sre.bad_gateway). The policy of firewalld has it as its short name.
   - Where the connection is still stopped afterwards, the rule is taken back, and the error names the chain.
-  - nftables and iptables are tested on Debian 12 and 13. ufw and firewalld are told by the same units, which is not
-    tested.
+  - nftables, iptables, ufw 0.36 and firewalld 1.3 and 2.3 are tested on Debian 12 and 13.
 author:
   - Contributors to the sre.bad_gateway project (@sre-bad-gateway)
 extends_documentation_fragment:
@@ -49,10 +53,12 @@ options:
       destination:
         description:
           - On nginx's host - the address or network that connections go to, where that host filters what it sends.
+            firewalld takes none, only a policy of yours can have stopped them.
         type: str
       interface:
         description:
           - The network interface by which they come or leave. By default any; loopback addresses belong to C(lo).
+            firewalld takes none, it has zones.
         type: str
   tool:
     description:
@@ -123,7 +129,9 @@ rules:
       elements: str
       sample: [nftables]
     stopped_in:
-      description: The chains that stop the connection, or would without the rule, each with its table.
+      description:
+        - The chains that stop the connection, or would without the rule, each with its table. None where the rule is
+          one of ufw or firewalld already.
       type: list
       elements: str
       sample: [inet filter input]

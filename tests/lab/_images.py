@@ -26,7 +26,7 @@ SUITES = {"debian12": "bookworm", "debian13": "trixie"}
 PACKAGES = (
     *("systemd-sysv", "dbus", "openssh-server", "python3", "procps", "iproute2", "nftables", "iputils-ping", "sudo"),
     *("nginx", "libnginx-mod-http-lua", "gunicorn", "uwsgi-core", "uwsgi-plugin-python3", "nodejs", "uvicorn"),
-    *("php-fpm", "puma", "iptables", "openssl", "curl", "logrotate"),
+    *("php-fpm", "puma", "iptables", "ufw", "firewalld", "openssl", "curl", "logrotate"),
 )
 NGINX_CURRENT = "1.31.3"
 REPOSITORY = "localhost/sre-bad-gateway-lab"

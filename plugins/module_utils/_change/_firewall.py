@@ -9,9 +9,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _systemd, _unit_states
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_commands import (
+    MANAGERS,
+    PATH,
+    commands,
+    ufw_has,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_rules import (
     Accept,
     FirewallError,
@@ -19,7 +25,11 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_
     of_tool,
     stops,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_units import commands, render
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_units import (
+    files,
+    policy_path,
+    unit_path,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import (
     Edit,
     Plan,
@@ -35,8 +45,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_t
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
 _MODULE = "upstream_firewall"
-_UFW = Path("/etc/ufw/ufw.conf")
-_MANAGERS = ("ufw", "firewalld")
+_UFW = Path("/etc/ufw")
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,14 @@ class Step:
     action: str  # none | add | renew | remove
     tools: Sequence[str]
     where: Sequence[str]  # chains that stop the connection, or would without our rule
-    edit: Edit
+    edits: Sequence[Edit]
 
     @property
     def told(self) -> str:
         if self.action == "remove":
             return f"{self.accept.unit}: removed, with its rule for {self.accept.text}"
-        return f"{self.accept.unit}: accepts {self.accept.text}, by {', '.join(self.tools)}, in {', '.join(self.where)}"
+        where = f", in {', '.join(self.where)}" if self.where else ""
+        return f"{self.accept.unit}: accepts {self.accept.text}, by {', '.join(self.tools)}{where}"
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -84,7 +94,7 @@ class Outcome:
             "rules": [step.as_dict() for step in self.steps],
         }
         if diff:
-            result["diff"] = [_diff(step.edit) for step in made if step.edit.old != step.edit.new]
+            result["diff"] = [_diff(edit) for step in made for edit in step.edits]
         return result
 
 
@@ -95,7 +105,7 @@ def apply(accepts: Sequence[Accept], *, tool: str, present: bool, check_mode: bo
         tool = _manager() if tool == "auto" and distinct else tool
         steps = _present(distinct, tool) if present else [_absent(accept) for accept in distinct]
         made = [step for step in steps if step.action != "none"]
-        edits = [step.edit for step in made if step.edit.old != step.edit.new]
+        edits = [edit for step in made for edit in step.edits]
         if check_mode:
             require_writable(edits)
         elif made:
@@ -106,6 +116,8 @@ def apply(accepts: Sequence[Accept], *, tool: str, present: bool, check_mode: bo
 def _present(accepts: Sequence[Accept], tool: str) -> list[Step]:
     if not accepts:
         return []
+    if tool == "firewalld" and not policy_path(accepts[0]).parent.is_dir():
+        raise FirewallError("firewalld has no policies here, it is older than 0.9: its rule would not outlive a reload")
     filters = _filters()
     return [_wanted(accept, filters, tool) for accept in accepts]
 
@@ -121,39 +133,51 @@ def _filters() -> Filters:
 
 def _manager() -> str:
     """Who writes the host's rules, if anybody does; it would not know of rules that others insert."""
-    if shutil.which("ufw") and b"ENABLED=yes" in (read(_UFW) or b"").splitlines():
+    if shutil.which("ufw", path=PATH) and b"ENABLED=yes" in (read(_UFW / "ufw.conf") or b"").splitlines():
         return "ufw"
     return "firewalld" if _unit_states.are_running(["firewalld.service"])[0] else "auto"
 
 
 def _wanted(accept: Accept, filters: Filters, tool: str) -> Step:
-    path = _path(accept)
-    old = read(path)
+    kept = unit_path(accept).exists()
     needed = of_tool(stops(accept, filters, ours=False), tool)
-    told = commands(accept, needed, tool=tool) if needed else []
-    new = render(accept, told) if needed else old
+    told = commands(accept, needed, tool=tool) if needed or kept else []
+    edits = _edits(accept, files(accept, told)) if told else []
     action = "none"
-    if needed and old is None:
+    if needed and not kept:
         action = "add"
-    elif old is not None and (old != new or not _is_kept(accept) or _stopped(accept, filters, tool)):
+    elif kept and (edits or not _is_kept(accept) or _stopped(accept, filters, tool)):
         action = "renew"
+    if tool == "ufw" and action != "none":
+        _require_room(accept)
     return Step(
         accept,
         action,
         tools=list(dict.fromkeys(one.tool for one in told)),
         where=[one.where for one in needed],
-        edit=Edit(path=str(path), old=old, new=new),
+        edits=edits,
     )
 
 
+def _require_room(accept: Accept) -> None:
+    name = "user6.rules" if accept.version == 6 else "user.rules"
+    says = ufw_has(accept, (read(_UFW / name) or b"").decode("utf-8", "replace"))
+    if says:
+        raise FirewallError(
+            f"{accept.text}: ufw has a rule for just that already, which says {says}, and takes no second one; "
+            "move or change it"
+        )
+
+
 def _absent(accept: Accept) -> Step:
-    path = _path(accept)
-    old = read(path)
-    return Step(accept, "none" if old is None else "remove", [], [], Edit(path=str(path), old=old, new=None))
+    edits = _edits(accept, {})
+    return Step(accept, "remove" if edits else "none", [], [], edits)
 
 
-def _path(accept: Accept) -> Path:
-    return Path(_unit_states.ROOT, accept.unit)
+def _edits(accept: Accept, wanted: Mapping[Path, bytes]) -> list[Edit]:
+    """What makes the files as they are wanted."""
+    found = [Edit(str(path), read(path), wanted.get(path)) for path in (unit_path(accept), policy_path(accept))]
+    return [edit for edit in found if edit.old != edit.new]
 
 
 def _is_kept(accept: Accept) -> bool:
@@ -162,7 +186,7 @@ def _is_kept(accept: Accept) -> bool:
 
 def _stopped(accept: Accept, filters: Filters, tool: str) -> list[Stop]:
     """Where connections end in spite of our rule. Where a manager puts it, others that may stop them come before it."""
-    return [one for one in of_tool(stops(accept, filters), tool) if one.certain or tool not in _MANAGERS]
+    return [one for one in of_tool(stops(accept, filters), tool) if one.certain or tool not in MANAGERS]
 
 
 def _perform(made: Sequence[Step], edits: Sequence[Edit], *, tool: str, run_id: str) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The unit that keeps a rule: its start inserts the rule, its stop removes it, and it follows the host's own tool.
+"""The files that keep a rule: a unit whose start inserts it and whose stop removes it, and what firewalld loads itself.
 
 Files of nftables' are read only where the host includes them, and some tools write theirs anew; a unit works with every
 tool, and whoever looks for the rule finds it by the unit's name.
@@ -11,15 +11,16 @@ tool, and whoever looks for the rule finds it by the unit's name.
 from __future__ import annotations
 
 import re
-import shutil
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Sequence
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_rules import (
-    Accept,
-    FirewallError,
-    Stop,
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change import _unit_states
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_commands import (
+    MANAGERS,
+    Commands,
+    policy_name,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_rules import Accept
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import HEADER
 
 #: The services that load each tool's own rules.
@@ -29,102 +30,77 @@ _SERVICES = {
     "ufw": "ufw.service",
     "firewalld": "firewalld.service",
 }
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_POLICIES = "/etc/firewalld/policies"
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
 
 
-@dataclass(frozen=True)
-class Commands:
-    """How one tool is told. Removing what is not there may fail."""
-
-    tool: str
-    insert: Sequence[str]
-    remove: Sequence[str]
+def unit_path(accept: Accept) -> Path:
+    return Path(_unit_states.ROOT, accept.unit)
 
 
-def commands(accept: Accept, stopping: Sequence[Stop], *, tool: str) -> list[Commands]:
-    """Where the host has a manager of rules it is told once, else every chain that stops the connection."""
-    if tool == "ufw":
-        return [_ufw(accept)]
-    if tool == "firewalld":
-        return [_firewalld(accept)]
-    return [_nft(accept, one) if one.table.tool == "nftables" else _iptables(accept, one) for one in stopping]
+def policy_path(accept: Accept) -> Path:
+    """Of firewalld's."""
+    return Path(_POLICIES, f"{policy_name(accept)}.xml")
 
 
-def render(accept: Accept, told: Sequence[Commands]) -> bytes:
-    """The whole unit file."""
+def files(accept: Accept, told: Sequence[Commands]) -> dict[Path, bytes]:
+    """Whole, all that keep the rule."""
+    found = {unit_path(accept): _unit(accept, told)}
+    if "firewalld" in (one.tool for one in told):
+        found[policy_path(accept)] = _policy(accept)
+    return found
+
+
+def _unit(accept: Accept, told: Sequence[Commands]) -> bytes:
     services = " ".join(sorted({_SERVICES[one.tool] for one in told}))
+    follows = all(one.tool not in MANAGERS for one in told)
     lines = [
         "[Unit]",
         f"Description=Accept {accept.text} in the packet filter",
-        # Whenever the tool loads its own rules again, ours is gone with them.
-        *(f"{name}={services}" for name in ("After", "PartOf", "ReloadPropagatedFrom")),
+        *(_following(services) if follows else _once(services)),
         "",
         "[Service]",
         "Type=oneshot",
         "RemainAfterExit=yes",
-        *(f"ExecStartPre=-{_line(one.remove)}" for one in told),
+        *(f"ExecStartPre=-{_line(one.remove)}" for one in told if follows),
         *(f"ExecStart={_line(one.insert)}" for one in told),
-        *(f"ExecReload=-{_line(one.remove)}" for one in told),
-        *(f"ExecReload={_line(one.insert)}" for one in told),
+        *(f"ExecReload=-{_line(one.remove)}" for one in told if follows),
+        *(f"ExecReload={_line(one.insert)}" for one in told if follows),
         *(f"ExecStop=-{_line(one.remove)}" for one in told),
         "",
         "[Install]",
-        f"WantedBy=multi-user.target {services}",
+        f"WantedBy=multi-user.target{f' {services}' if follows else ''}",
     ]
     return f"{HEADER}\n{chr(10).join(lines)}\n".encode()
 
 
-def _nft(accept: Accept, stop: Stop) -> Commands:
-    nft, chain = _command("nft"), stop.where.split()
-    interface = ["oifname" if accept.leaving else "iifname", f'"{accept.interface}"'] if accept.interface else []
-    address = ["ip6" if accept.version == 6 else "ip", "daddr" if accept.leaving else "saddr", accept.address]
-    rule = [*interface, *address, "tcp", "dport", str(accept.port), "accept", "comment", f'"{accept.comment}"']
-    # Only a handle names a rule for removal; it is the last word of the line.
-    script = (
-        f"{nft} -a list chain {stop.where} | grep -F '{accept.comment}' | "
-        f"while read -r line; do {nft} delete rule {stop.where} handle ${{line##* }}; done"
-    )
-    return Commands("nftables", [nft, "insert", "rule", *chain, *rule], ["/bin/sh", "-c", script])
+def _following(services: str) -> list[str]:
+    """Whenever the tool loads its own rules again, ours is gone with them."""
+    return [f"{name}={services}" for name in ("After", "PartOf", "ReloadPropagatedFrom")]
 
 
-def _iptables(accept: Accept, stop: Stop) -> Commands:
-    iptables = [_command(stop.table.tool), "-w", "-t", stop.table.name]
-    interface = ["-o" if accept.leaving else "-i", accept.interface] if accept.interface else []
-    address = ["-d" if accept.leaving else "-s", accept.address]
-    match = ["-p", "tcp", *address, *interface, "--dport", str(accept.port)]
-    rule = [*match, "-m", "comment", "--comment", accept.comment, "-j", "ACCEPT"]
-    name = stop.chain.name
-    return Commands("iptables", [*iptables, "-I", name, "1", *rule], [*iptables, "-D", name, *rule])
+def _once(services: str) -> list[str]:
+    """Nothing is removed at shutdown: what the tool keeps it has already when the host starts."""
+    return ["DefaultDependencies=no", f"After=basic.target {services}"]
 
 
-def _ufw(accept: Accept) -> Commands:
-    ufw, port = _command("ufw"), ["port", str(accept.port)]
-    interface = ["on", accept.interface] if accept.interface else []
-    if accept.leaving:
-        rule = ["allow", "out", *interface, "proto", "tcp", "to", accept.address, *port]
-    else:
-        rule = ["allow", "in", *interface, "proto", "tcp", "from", accept.address, "to", "any", *port]
-    return Commands("ufw", [ufw, "prepend", *rule, "comment", accept.comment], [ufw, "delete", *rule])
-
-
-def _firewalld(accept: Accept) -> Commands:
-    if accept.leaving:
-        raise FirewallError(f"{accept.text}: firewalld lets it out by a policy of yours, which is not changed")
-    command = _command("firewall-cmd")
-    # A negative priority is looked at before everything that denies.
-    rule = (
-        f'rule priority="-100" family="ipv{accept.version}" source address="{accept.address}" '
-        f'port port="{accept.port}" protocol="tcp" accept'
-    )
-    return Commands("firewalld", [command, f"--add-rich-rule={rule}"], [command, f"--remove-rich-rule={rule}"])
-
-
-def _command(name: str) -> str:
-    path = shutil.which(name, path=_PATH)
-    if path is None:
-        raise FirewallError(f"{name}: there is no such command, and its rules stop this; install it")
-    return path
+def _policy(accept: Accept) -> bytes:
+    """What comes from any zone is asked here before anything else."""
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        '<policy target="CONTINUE" priority="-32768">',
+        f"  <short>{accept.comment}</short>",
+        f"  <description>{HEADER.lstrip('# ').rstrip()}</description>",
+        '  <ingress-zone name="ANY"/>',
+        '  <egress-zone name="HOST"/>',
+        f'  <rule priority="-100" family="ipv{accept.version}">',
+        f'    <source address="{accept.address}"/>',
+        f'    <port port="{accept.port}" protocol="tcp"/>',
+        "    <accept/>",
+        "  </rule>",
+        "</policy>",
+    ]
+    return f"{chr(10).join(lines)}\n".encode()
 
 
 def _line(words: Sequence[str]) -> str:

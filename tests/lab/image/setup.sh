@@ -11,7 +11,9 @@ chroot "$root" useradd --system --gid www-data --home-dir /srv/app --shell /usr/
 # Who is not root, and may become it.
 chroot "$root" useradd --create-home --shell /bin/bash admin
 echo 'admin ALL=(ALL:ALL) NOPASSWD: ALL' > "$root/etc/sudoers.d/admin"
-systemctl --root="$root" disable nginx.service
+systemctl --root="$root" disable nginx.service ufw.service firewalld.service
+# firewalld brings it along; sessions that logind counts begin more slowly.
+chroot "$root" pam-auth-update --package --remove systemd
 for unit in "$root"/lib/systemd/system/php*-fpm.service; do
     systemctl --root="$root" disable "${unit##*/}"
 done

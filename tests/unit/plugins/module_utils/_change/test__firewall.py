@@ -15,11 +15,13 @@ import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change import (
     _firewall,
+    _firewall_units,
     _journal,
     _rollback,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall import Outcome, apply
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_rules import stops as _stops
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._firewall_rules import typed
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import Filters
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._packet_filter import Chain, Match, Rule, Table
@@ -56,7 +58,9 @@ class Kernel:
 def kernel(systemd: Systemd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
     one = Kernel(systemd)
     monkeypatch.setattr(_firewall, "read_filters", one.read)
-    monkeypatch.setattr(_firewall, "_UFW", tmp_path / "ufw.conf")
+    monkeypatch.setattr(_firewall, "_UFW", tmp_path)
+    monkeypatch.setattr(_firewall_units, "_POLICIES", tmp_path / "policies")
+    (tmp_path / "policies").mkdir()
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/usr/sbin/{name}")
     return one
 
@@ -193,3 +197,45 @@ def test_who_manages_the_rules_is_told(
 def test_the_tool_can_be_chosen(kernel: Kernel) -> None:
     assert [step.tools for step in allow(check_mode=True, tool="ufw").steps] == [["ufw"]]
     assert actions(allow(check_mode=True, tool="iptables")) == ["none"]
+
+
+@pytest.mark.parametrize("tool", ["ufw", "firewalld"])
+def test_a_manager_keeps_a_rule_that_bears_no_mark_of_ours(kernel: Kernel, monkeypatch: Any, tool: str) -> None:
+    """Neither prints comments with its rules: that ours is there is known by its unit."""
+    monkeypatch.setattr(_firewall, "stops", lambda accept, filters, ours=True: _stops(accept, filters, ours=True))
+    assert actions(allow(tool=tool)) == ["add"]
+    assert actions(allow(tool=tool)) == ["none"]
+    for harm in (_stop, _disable, _edit, _flush):
+        harm(kernel)
+        kernel.systemd.asked.clear()
+        assert actions(allow(tool=tool)) == ["renew"], harm.__name__
+        assert actions(allow(tool=tool)) == ["none"]
+
+
+def test_a_policy_of_firewalld_comes_and_goes_with_its_unit(kernel: Kernel) -> None:
+    policy = _firewall_units.policy_path(NGINX)
+    told = allow(tool="firewalld", check_mode=True).as_dict(diff=True)
+    assert ([one["after_header"] for one in told["diff"]][1], policy.exists()) == (str(policy), False)
+    allow(tool="firewalld", run_id="let through")
+    written = policy.read_bytes()
+    policy.unlink()
+    assert actions(allow(tool="firewalld")) == ["renew"]
+    assert policy.read_bytes() == written
+    allow(present=False, run_id="removed")
+    assert not policy.exists()
+    roll_back("removed")
+    assert policy.read_bytes() == written
+    roll_back("let through")
+    assert not policy.exists()
+
+
+def test_a_firewalld_without_policies_is_refused(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "policies").rmdir()
+    with pytest.raises(ChangeError, match="firewalld has no policies here"):
+        allow(tool="firewalld", check_mode=True)
+
+
+def test_a_rule_of_somebody_else_in_ufw_is_refused(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "user.rules").write_text("### tuple ### deny tcp 8000 0.0.0.0/0 any 10.0.0.1 in\n")
+    with pytest.raises(ChangeError, match="ufw has a rule for just that already, which says deny"):
+        allow(tool="ufw", check_mode=True)
