@@ -80,7 +80,7 @@ class Pool:
             raise CapacityError(f"{self.app['unit']}: {said}")
         if _is_own_file(source):
             return source
-        for candidate in (self.app["binds_from"], *self.sources.values()):
+        for candidate in (self.app["binds_from"], self.sources.get("ini", ""), *self.sources.values()):
             if _is_own_file(candidate):
                 return candidate
         raise CapacityError(f"{self.app['unit']}: it has no settings file of its own that {setting} could stand in")

@@ -62,6 +62,7 @@ _SETTINGS = (
     Option("logto"),
     Option("daemonize"),
     Option("pidfile"),
+    Option("ini"),
 )
 _BY_NAME = {option.name: option for option in _SETTINGS}
 _SAME = {"workers": "processes", "logto2": "logto", "p": "processes", "s": "socket", "l": "listen", "t": "harakiri"}
@@ -114,6 +115,8 @@ class _Options:
             if self.files >= _MOST_FILES:
                 return  # as the note says
             self.add(option, _in_file(value, path), str(path), depth=depth + 1)
+        # The last one is read after everything else: what it says is in force, also what it does not say yet.
+        self.found.append(("ini", str(path), str(path)))
 
     def value(self, text: str) -> Any:
         """With %(name) and $(VARIABLE) replaced; UNKNOWN when one of them is not known."""

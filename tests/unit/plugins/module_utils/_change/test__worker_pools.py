@@ -93,6 +93,21 @@ def test_the_file_of_uwsgi_that_counts(tmp_path: Path) -> None:
     assert (pool.settings["processes"], pool.endpoints, pool.backlog) == (4, ["unix:/run/shop.sock"], 3)
 
 
+def test_a_file_that_says_nothing_about_workers_comes_last_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's service starts an app: what its package says first is not to be changed."""
+    package, app = tmp_path / "default.ini", tmp_path / "app.ini"
+    package.write_text("[uwsgi]\nmaster = true\nworkers = 2\nsocket = /run/shop.sock\n")
+    app.write_text(f"[uwsgi]\nini = {tmp_path}/common.ini\nmodule = shop\n")
+    (tmp_path / "common.ini").write_text("[uwsgi]\nplugins = python3\n")
+    monkeypatch.setattr(
+        _worker_pools, "_is_own_file", lambda source: source.startswith(str(tmp_path)) and source != str(package)
+    )
+    (pool,) = pools_of(uwsgi("--ini", str(package), "--ini", str(app)), [])
+    assert [pool.file_of(name) for name in ("processes", "listen")] == [str(app)] * 2
+
+
 @pytest.mark.parametrize(
     "argv", [("--ini", "{ini}"), ("--ini", "{ini}", "--socket", ":1")], ids=["in it", "on the command line"]
 )
