@@ -102,9 +102,24 @@ def edit_of(override: Override) -> Edit:
 def _text_for(override: Override) -> str | None:
     if not override.sections:
         return None
+    _require_followed(override)
     if "ExecStart" not in override.sections.get("Service", {}):
         return render(override.sections)
     return render(with_reset(override.sections, type=_systemd.properties(override.unit, "Type")["Type"]))
+
+
+def _require_followed(override: Override) -> None:
+    """Of a daemon whose process systemd does not know it never learns that it died, as of most old init scripts'."""
+    own = override.sections.get("Service", {})
+    if "Restart" not in own or {"Type", "PIDFile", "GuessMainPID"} & set(own):
+        return
+    told = _systemd.properties(override.unit, "Type", "PIDFile", "GuessMainPID", "SourcePath")
+    if (told["Type"], told["PIDFile"], told["GuessMainPID"]) == ("forking", "", "no"):
+        made = f" (it is made from {told['SourcePath']})" if told["SourcePath"] else ""
+        raise SystemdError(
+            f"{override.unit}: systemd follows no process of it{made}, so Restart= would never start it again; "
+            "let a unit of its own run the app in the foreground, or leave its restart unchanged"
+        )
 
 
 def text_of(content: bytes | None) -> str:

@@ -90,6 +90,8 @@ _OF_ALL = [
 ]
 _OF_SERVICES = [
     "Type",
+    "PIDFile",
+    "GuessMainPID",
     "NotifyAccess",
     "EnvironmentFiles",
     "RestartUSec",

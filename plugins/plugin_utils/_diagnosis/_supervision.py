@@ -60,11 +60,11 @@ def restart(
 def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
     """See to it that what runs now will run tomorrow."""
     keys = sorted({key for _unused, place in hits for key in _keys_at(fleet, place)})
-    mend = (
-        f"{unit['name']} is made of an init script, and systemd does not see what that starts end: give it a unit file"
+    unknown = (
+        f"systemd follows no process of {unit['name']} and cannot revive it: give the app a unit that stays with it"
     )
-    entries = _entries(fleet, host, unit, keys, [use for use, _unused in hits])
-    return _fix(unit, entries, first="", mend=mend if _is_script(unit) else "")
+    mend = "" if _is_followed(unit) else unknown
+    return _fix(unit, _entries(fleet, host, unit, keys, [use for use, _unused in hits]), first="", mend=mend)
 
 
 def start_nginx(unit: Unit) -> Fix:
@@ -147,16 +147,17 @@ def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iter
 def _restart(unit: Unit) -> str:
     """What is to be said about Restart=, where it does anything; the role lets systemd wait before each restart unless
     nothing is."""
-    if not unit["name"].endswith(".service") or _is_script(unit):
+    if not unit["name"].endswith(".service") or not _is_followed(unit):
         return "unchanged"
     if unit["restart"] not in REVIVING:
         return "always"
     return unit["restart"] if unit["raw"].get("RestartUSec") == _NO_PAUSE else "unchanged"
 
 
-def _is_script(unit: Unit) -> bool:
-    """Tell whether systemd made the unit of an init script: of what that starts it knows no main process."""
-    return any(word.startswith("/etc/init.d/") for word in unit["exec_start"][:1])
+def _is_followed(unit: Unit) -> bool:
+    """Of a daemon whose process it does not know, as of most old init scripts', systemd never learns that it died."""
+    told = [unit["raw"].get(name) for name in ("Type", "PIDFile", "GuessMainPID")]
+    return told != ["forking", "", "no"]
 
 
 def _lacks(nginx: Unit | None, app: str) -> bool:

@@ -33,6 +33,30 @@ def test_it_is_written_and_read_once_and_the_second_time_nothing_is_done(systemd
     assert (second.changes, systemd.asked) == ([], ["daemon-reload"])
 
 
+@pytest.mark.parametrize(
+    ("sections", "ties", "told"),
+    [
+        ({"Restart": "always"}, {"SourcePath": "/etc/init.d/app"}, r"\(it is made from /etc/init.d/app\), so Restart="),
+        ({"Restart": "always"}, {}, "no process of it, so Restart= would never"),
+        ({"Restart": "always"}, {"PIDFile": "/run/app.pid"}, None),
+        ({"Restart": "always"}, {"GuessMainPID": "yes"}, None),
+        ({"Restart": "always"}, {"Type": "simple"}, None),
+        ({"Restart": "always", "PIDFile": "/run/app.pid"}, {}, None),
+        ({"LimitNOFILE": "4096"}, {}, None),
+    ],
+)
+def test_a_restart_that_would_never_come_is_refused(
+    systemd: Systemd, sections: dict[str, str], ties: dict[str, str], told: str | None
+) -> None:
+    systemd.add(APP, running=True, **{"Type": "forking", "GuessMainPID": "no", **ties})
+    override = Override(APP, "test", {"Service": sections})
+    if told is None:
+        assert apply(override, PASSIVE, check_mode=True).changed
+        return
+    with pytest.raises(SystemdError, match=told):
+        apply(override, PASSIVE, check_mode=True)
+
+
 @pytest.mark.parametrize("how", [RESTART, RELOAD], ids=["restart", "reload"])
 def test_the_unit_takes_it_up_as_asked(systemd: Systemd, how: Activation) -> None:
     systemd.add(APP, running=True)

@@ -398,16 +398,6 @@ BROKEN = {
         ],
         [("app_not_running", "web1", "outage", True)],
     ),
-    "an init script's unit": (
-        [
-            wrong_port(
-                instances=[nginx(route(RIGHT))],
-                units=[unit(restart="no", exec_start=["/etc/init.d/shop", "start"]), nginx_unit()],
-                probes=[probe(RIGHT)],
-            )
-        ],
-        [("app_not_supervised", "web1", "risk", False)],
-    ),
     "wrong port, probes off": ([wrong_port(probes=[])], [("wrong_upstream_address", "web1", "outage", False)]),
     "no app server anywhere": (
         [wrong_port(instances=[nginx(route(WRONG))], apps=[], units=[nginx_unit()], probes=[probe(WRONG, "refused")])],
@@ -566,6 +556,17 @@ BROKEN = {
     "not supervised": (
         [healthy(units=[unit(restart="no"), nginx_unit()])],
         [("app_not_supervised", "web1", "risk", True)],
+    ),
+    "not followed, as what an old init script starts": (
+        [
+            healthy(
+                units=[
+                    unit(restart="no", raw={"Type": "forking", "PIDFile": "", "GuessMainPID": "no"}),
+                    nginx_unit(),
+                ]
+            )
+        ],
+        [("app_not_supervised", "web1", "risk", False)],
     ),
     "supervised in name only": (
         [healthy(units=[unit(restart="on-success"), nginx_unit()])],

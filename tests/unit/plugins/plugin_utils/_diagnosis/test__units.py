@@ -129,6 +129,20 @@ def test_what_the_role_is_told_about_restarts(restart: str, pause: str, told: st
     assert fix.variables["supervision_units"][0]["restart"] == told
 
 
+UNFOLLOWED = {"Type": "forking", "PIDFile": "", "GuessMainPID": "no"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [(UNFOLLOWED, "unchanged"), ({**UNFOLLOWED, "PIDFile": "/run/shop.pid"}, "always")],
+    ids=["as of an old init script", "by its file"],
+)
+def test_systemd_is_not_told_to_revive_what_it_does_not_follow(raw: dict[str, str], told: str) -> None:
+    fix = only(down(restart="no", raw=raw)).fix
+    assert fix is not None
+    assert (fix.automatic, fix.variables["supervision_units"][0]["restart"]) == (True, told)
+
+
 def test_a_server_that_the_kernel_took_a_process_of_is_to_live_on() -> None:
     fix = only(down(result="oom-kill", raw={"OOMPolicy": "stop"})).fix
     assert fix is not None
