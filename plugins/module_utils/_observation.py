@@ -233,6 +233,7 @@ class Unit(TypedDict):
     triggered_by: list[str]
     fragment: str
     drop_ins: list[str]
+    unrevived_by: str  # the drop-in that says Restart=no: somebody decided so; "" when none does
     need_daemon_reload: bool
     raw: dict[str, str]  # every further property that was asked for, as systemd printed it
 

@@ -153,6 +153,7 @@ _ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen", "LoadErro
 #: What app servers read of their environment; everything else stays on the host.
 _ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=")
+_RESTART = re.compile(r"^[ \t]*Restart[ \t]*=[ \t]*(\S*)", re.MULTILINE)
 _ENVIRONMENT_FILE = re.compile(r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)")
 
 
@@ -287,7 +288,22 @@ def _environment(block: dict[str, str], *, notes: Notes) -> dict[str, str]:
     return environment
 
 
-def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str, ...]) -> Unit:
+def _unrevived_by(block: dict[str, str], *, notes: Notes) -> str:
+    """The drop-in that takes Restart= from a unit. The unit file itself may say no for want of a thought about it."""
+    if block.get("Restart") != "no":
+        return ""
+    for path in reversed(split_words(block.get("DropInPaths", ""))):
+        try:
+            said = _RESTART.findall(Path(path).read_text("utf-8", "replace"))
+        except OSError as error:
+            notes.miss(f"{path}, a drop-in of {block['Id']}", error)
+            continue
+        if said:
+            return path if said[-1] == "no" else ""
+    return ""
+
+
+def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str, ...], unrevived_by: str = "") -> Unit:
     """A block of `systemctl show` as a Unit."""
     return Unit(
         name=block["Id"],
@@ -313,6 +329,7 @@ def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str
         triggered_by=block.get("TriggeredBy", "").split(),
         fragment=block.get("FragmentPath", ""),
         drop_ins=split_words(block.get("DropInPaths", "")),
+        unrevived_by=unrevived_by,
         need_daemon_reload=block.get("NeedDaemonReload") == "yes",
         raw={key: block[key] for key in _RAW if key in block},
     )
@@ -338,7 +355,8 @@ def _say_absent(blocks: list[dict[str, str]], *, notes: Notes) -> None:
 def _facts(block: dict[str, str], *, notes: Notes) -> UnitFacts:
     environment = _environment(block, notes=notes)
     argv = parse_exec(block.get("ExecStart", ""))
-    return UnitFacts(unit=typed(block, environment=environment, argv=argv), argv=argv, environment=environment)
+    unit = typed(block, environment=environment, argv=argv, unrevived_by=_unrevived_by(block, notes=notes))
+    return UnitFacts(unit=unit, argv=argv, environment=environment)
 
 
 def read_units(owners: Iterable[str], *, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> Units:

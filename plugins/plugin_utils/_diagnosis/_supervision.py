@@ -60,11 +60,21 @@ def restart(
 def supervise(fleet: Fleet, host: str, unit: Unit, hits: list[tuple[Use, Place]]) -> Fix:
     """See to it that what runs now will run tomorrow."""
     keys = sorted({key for _unused, place in hits for key in _keys_at(fleet, place)})
-    unknown = (
-        f"systemd follows no process of {unit['name']} and cannot revive it: give the app a unit that stays with it"
-    )
-    mend = "" if _is_followed(unit) else unknown
-    return _fix(unit, _entries(fleet, host, unit, keys, [use for use, _unused in hits]), first="", mend=mend)
+    entries = _entries(fleet, host, unit, keys, [use for use, _unused in hits])
+    return _fix(unit, entries, first="", mend=_why_not_revived(unit))
+
+
+def _why_not_revived(unit: Unit) -> str:
+    """Say why Restart= is not simply to be set, "" when it is."""
+    if not _is_followed(unit):
+        return (
+            f"systemd follows no process of {unit['name']} and cannot revive it: give the app a unit that stays with it"
+        )
+    if unit["unrevived_by"]:
+        return (
+            f"{unit['unrevived_by']} says Restart=no: if that is not meant, set restart of supervision_units to always"
+        )
+    return ""
 
 
 def start_nginx(unit: Unit) -> Fix:
@@ -147,7 +157,7 @@ def _entries(fleet: Fleet, host: str, unit: Unit, listens: list[str], uses: Iter
 def _restart(unit: Unit) -> str:
     """What is to be said about Restart=, where it does anything; the role lets systemd wait before each restart unless
     nothing is."""
-    if not unit["name"].endswith(".service") or not _is_followed(unit):
+    if not unit["name"].endswith(".service") or not _is_followed(unit) or unit["unrevived_by"]:
         return "unchanged"
     if unit["restart"] not in REVIVING:
         return "always"

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import (
+    _unrevived_by,
     find_candidates,
     parse_environment,
     parse_environment_file,
@@ -96,6 +97,34 @@ def test_a_running_and_a_missing_unit_of_systemd_252() -> None:
     assert (unit["working_directory"], unit["user"], unit["drop_ins"]) == ("/srv/app", "app", [])
     missing = typed(nothere, environment={}, argv=())
     assert (missing["load_state"], missing["exec_start"]) == ("not-found", [])
+
+
+@pytest.mark.parametrize(
+    ("restart", "texts", "decided"),
+    [
+        pytest.param("no", ["[Service]\nRestart=no\n"], "0.conf", id="by a drop-in"),
+        pytest.param("no", ["[Service]\n Restart = no\n", "[Service]\nRestartSec=2\n"], "0.conf", id="by the first"),
+        pytest.param("no", ["[Service]\nUser=app\n"], "", id="by none"),
+        pytest.param("no", ["[Service]\nRestart=no\nRestart=\n"], "", id="taken back"),
+        pytest.param("no", [], "", id="by the unit itself"),
+        pytest.param("always", ["[Service]\nRestart=no\n"], "", id="no longer"),
+    ],
+)
+def test_who_decided_against_a_restart(restart: str, texts: list[str], decided: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.conf" for number in range(len(texts))]
+    for path, text in zip(paths, texts):
+        path.write_text(text)
+    block = {"Id": "shop.service", "Restart": restart, "DropInPaths": " ".join(map(str, paths))}
+    notes = Notes()
+    assert _unrevived_by(block, notes=notes) == (str(tmp_path / decided) if decided else "")
+    assert notes.entries == []
+
+
+def test_a_drop_in_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    notes = Notes()
+    block = {"Id": "shop.service", "Restart": "no", "DropInPaths": str(tmp_path / "gone.conf")}
+    assert _unrevived_by(block, notes=notes) == ""
+    assert [one["what"] for one in notes.entries] == [f"{tmp_path}/gone.conf, a drop-in of shop.service"]
 
 
 def test_a_socket_of_systemd_257() -> None:

@@ -132,6 +132,7 @@ def unit(name: str = "shop.service", **changes: Any) -> Unit:
         "triggered_by": [],
         "fragment": f"/etc/systemd/system/{name}",
         "drop_ins": [],
+        "unrevived_by": "",
         "need_daemon_reload": False,
         "raw": {},
     }

@@ -568,6 +568,10 @@ BROKEN = {
         ],
         [("app_not_supervised", "web1", "risk", False)],
     ),
+    "supervised no more, by somebody's decision": (
+        [healthy(units=[unit(restart="no", unrevived_by="/etc/shop.service.d/override.conf"), nginx_unit()])],
+        [("app_not_supervised", "web1", "risk", False)],
+    ),
     "supervised in name only": (
         [healthy(units=[unit(restart="on-success"), nginx_unit()])],
         [("app_not_supervised", "web1", "risk", True)],

@@ -143,6 +143,12 @@ def test_systemd_is_not_told_to_revive_what_it_does_not_follow(raw: dict[str, st
     assert (fix.automatic, fix.variables["supervision_units"][0]["restart"]) == (True, told)
 
 
+def test_who_decided_against_a_restart_is_not_overruled_when_the_app_is_started() -> None:
+    fix = only(down(restart="no", unrevived_by="/etc/systemd/system/shop.service.d/override.conf")).fix
+    assert fix is not None
+    assert (fix.automatic, fix.variables["supervision_units"][0]["restart"]) == (True, "unchanged")
+
+
 def test_a_server_that_the_kernel_took_a_process_of_is_to_live_on() -> None:
     fix = only(down(result="oom-kill", raw={"OOMPolicy": "stop"})).fix
     assert fix is not None
