@@ -14,6 +14,7 @@ has a name can be relied upon. Files of a configuration can hold secrets, so nob
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -173,6 +174,15 @@ def make_state_directory() -> Path:
     except OSError as error:
         raise _unusable(error, directory) from error
     return directory
+
+
+def require_recordable() -> None:
+    """JournalError where a change could not be put on record, found out without making anything."""
+    transactions = state_directory() / "transactions"
+    place = next(one for one in (transactions, *transactions.parents) if one.exists())
+    if not os.access(str(place), os.W_OK | os.X_OK):
+        code = errno.EROFS if os.statvfs(str(place)).f_flag & os.ST_RDONLY else errno.EACCES
+        raise _unusable(OSError(code, os.strerror(code), str(place)), place)
 
 
 def checksum(content: bytes | None) -> str | None:

@@ -112,7 +112,7 @@ def _require_inside(change: Change) -> None:
 def validated(change: Change) -> Verdict:
     """What nginx says of the change before it is made; ChangeError where it cannot or must not be."""
     _require_inside(change)
-    require_writable(Edit(path=path, old=change.old[path], new=new) for path, new in change.new.items())
+    require_writable([Edit(path=path, old=change.old[path], new=new) for path, new in change.new.items()])
     verdict = validate_with(change.nginx, change.new)
     if verdict.ran and not verdict.ok and not validate_live(change.nginx).ok:
         raise ConfigError(

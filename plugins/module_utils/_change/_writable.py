@@ -10,17 +10,19 @@ import array
 import fcntl
 import os
 from pathlib import Path
-from typing import Iterable
+from typing import Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import WriteError
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, require_recordable
 
 _FS_IOC_GETFLAGS = 0x80086601 if array.array("l").itemsize == 8 else 0x80046601
 _FIXED = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}  # FS_IMMUTABLE_FL, FS_APPEND_FL
 
 
-def require_writable(edits: Iterable[Edit]) -> None:
-    """WriteError names the first file that cannot be replaced, and the remedy."""
+def require_writable(edits: Sequence[Edit]) -> None:
+    """WriteError names the first file that cannot be replaced, and the remedy. JournalError: no record could be kept."""
+    if edits:
+        require_recordable()
     mount_points = _mount_points()
     for edit in edits:
         real = Path(os.path.realpath(edit.path))

@@ -25,6 +25,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform import perform
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._recovery import recover
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import install, sync_directory
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._writable import require_writable
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and fix files")
 
@@ -218,6 +219,20 @@ def test_a_read_only_file_system_is_refused_first(place: Path, small: Path) -> N
         change(*edits_in(place), Edit(str(small / "z"), old=b"old", new=b"new"))
     assert state_of(place) == {"a": b"old", "b": b"old"}
     assert _journal.finished() == []
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("made", [True, False], ids=["where records are", "where there is none yet"])
+def test_who_only_asks_is_told_that_no_record_can_be_kept(
+    place: Path, small: Path, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_journal, "state_directory", lambda: small / "state")
+    (small / "state" / "transactions").mkdir(parents=made) if made else None
+    require_writable(edits_in(place))
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    with pytest.raises(JournalError, match=r"small.*: Read-only file system; what would .* nothing was changed"):
+        require_writable(edits_in(place))
+    require_writable([])
 
 
 @ROOT_ONLY
