@@ -20,7 +20,7 @@ _FIXED = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}  # FS_IMMUTABLE_
 
 
 def require_writable(edits: Sequence[Edit]) -> None:
-    """WriteError names the first file that cannot be replaced, and the remedy. JournalError: no record could be kept."""
+    """WriteError names the first file that cannot be replaced, and the remedy; JournalError: no record can be kept."""
     if edits:
         require_recordable()
     mount_points = _mount_points()

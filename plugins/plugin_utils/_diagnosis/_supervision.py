@@ -21,6 +21,9 @@ REVIVING = ("always", "on-failure")
 #: systemd's default pause between restarts: five failures take half a second, and then it gives up.
 _NO_PAUSE = "100ms"
 
+#: What `systemctl enable` changes. Units of init scripts, static ones and aliases are told elsewhere whether to start.
+_NOT_AT_BOOT = ("disabled", "enabled-runtime", "linked", "linked-runtime")
+
 _COUPLINGS = {
     "wants": "let {nginx_unit} start it and wait for it, but live on without it",
     "requires": "let {nginx_unit}, which has no other route, require it: it will stop and restart with it",
@@ -100,7 +103,7 @@ def _in_words(unit: Unit, entries: list[dict[str, Any]], *, first: str) -> str:
         f"let systemd make /run/{entry['runtime_directory']} for it" if "runtime_directory" in entry else "",
         first,
         *_about_ends(unit, entry),
-        "" if unit["unit_file_state"] == "enabled" else f"enable {name} at boot",
+        f"enable {name} at boot" if unit["unit_file_state"] in _NOT_AT_BOOT else "",
         *(
             _COUPLINGS[one["nginx_dependency"]].format(**one)
             for one in entries

@@ -149,6 +149,13 @@ def test_who_decided_against_a_restart_is_not_overruled_when_the_app_is_started(
     assert (fix.automatic, fix.variables["supervision_units"][0]["restart"]) == (True, "unchanged")
 
 
+@pytest.mark.parametrize(("state", "said"), [("disabled", True), ("enabled", False), ("generated", False)])
+def test_only_what_can_be_enabled_is_said_to_be(state: str, said: bool) -> None:
+    fix = only(down(unit_file_state=state)).fix
+    assert fix is not None
+    assert ("enable shop.service at boot" in fix.summary) == said
+
+
 def test_a_server_that_the_kernel_took_a_process_of_is_to_live_on() -> None:
     fix = only(down(result="oom-kill", raw={"OOMPolicy": "stop"})).fix
     assert fix is not None
