@@ -36,6 +36,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
     Nginx,
     read_nginxes,
+    units_by_log,
     worker_uids,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
@@ -171,7 +172,9 @@ def observe(options: ObserveOptions) -> Observation:
         units=[facts.unit for facts in units.facts],
         app_servers=apps,
         probes=looked.probes,
-        error_logs=read_error_logs(_error_log_settings(nginxes), window=options.logs, notes=notes),
+        error_logs=read_error_logs(
+            _error_log_settings(nginxes), units=units_by_log(nginxes), window=options.logs, notes=notes
+        ),
         access_logs=read_access_logs(_access_log_settings(nginxes), window=options.logs.quarter, notes=notes),
         journals=read_journals(
             _journal_units(nginxes, apps, units=units), logs=app_logs(apps), since=options.logs.since, notes=notes

@@ -69,6 +69,16 @@ def worker_uids(nginxes: Iterable[Nginx]) -> list[int]:
     return sorted({one.uid for one in credentials if one})
 
 
+def units_by_log(nginxes: Iterable[Nginx]) -> dict[str, list[str]]:
+    """The units that log errors to a destination."""
+    found: dict[str, list[str]] = {}
+    for nginx in nginxes:
+        for destination in {setting["destination"] for setting in nginx.shown["error_logs"]}:
+            if nginx.shown["unit"]:
+                found.setdefault(destination, []).append(nginx.shown["unit"])
+    return found
+
+
 def _instance_id(instance: _instances.Instance, *, several: bool) -> str:
     return f"nginx@{instance.config}" if several else "nginx"
 

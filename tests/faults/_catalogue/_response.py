@@ -317,6 +317,24 @@ FAULTS = (
         (Named("early_close_upload"),),
         never=(*NEVER, "worker_crash"),
     ),
+    *(
+        Fault(
+            f"early_close_in_{name}",
+            f"the app closes on a large upload, and nginx's log of it is in the journal, by way of {way}",
+            {"web": host(NGINX, site("proxy_pass http://127.0.0.1:9000"), peer("answers"))},
+            (
+                Run(unit_edit("s/ answers 9000/ early 9000/") + "; " + listens(9000)),
+                Run(f"sed -i 's|^ *error_log .*|error_log {to};|' /etc/nginx/nginx.conf; systemctl restart nginx"),
+            ),
+            (Ask((502,), method="POST", body=900_000),),
+            (Named("early_close_upload"),),
+            never=(*NEVER, "worker_crash"),
+        )
+        for name, way, to in (
+            ("stderr", "its standard error", "stderr"),
+            ("syslog", "syslog", "syslog:server=unix:/dev/log"),
+        )
+    ),
     Fault(
         "grpc_to_http",
         "nginx speaks gRPC to an app that speaks HTTP/1",

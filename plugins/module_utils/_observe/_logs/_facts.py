@@ -12,7 +12,11 @@ from typing import Any
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLogSetting
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import read_nginxes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
+    Nginx,
+    read_nginxes,
+    units_by_log,
+)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
 
@@ -20,8 +24,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surround
 def error_log_facts(config: str | None, *, paths: Sequence[str], window: Window) -> dict[str, Any]:
     """Return the error logs at these paths, or those that every nginx (or the one with that main file) writes."""
     notes = Notes()
-    settings = [_named(path) for path in paths] or _configured(config, notes=notes)
-    logs = read_error_logs(settings, window=window, notes=notes)
+    nginxes = [] if paths else _nginxes(config, notes=notes)
+    settings = [_named(path) for path in paths] or [one for nginx in nginxes for one in nginx.shown["error_logs"]]
+    logs = read_error_logs(settings, units=units_by_log(nginxes), window=window, notes=notes)
     return {"error_logs": logs, "error_logs_missed": notes.entries}
 
 
@@ -29,7 +34,6 @@ def _named(path: str) -> ErrorLogSetting:
     return ErrorLogSetting(destination=path, level="", file="", line=0)
 
 
-def _configured(config: str | None, *, notes: Notes) -> list[ErrorLogSetting]:
+def _nginxes(config: str | None, *, notes: Notes) -> list[Nginx]:
     around = look_around(notes=notes)
-    nginxes = read_nginxes(table=around.table, units=around.units, config=config, notes=notes)
-    return [setting for nginx in nginxes for setting in nginx.shown["error_logs"]]
+    return read_nginxes(table=around.table, units=around.units, config=config, notes=notes)

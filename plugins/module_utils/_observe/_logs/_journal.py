@@ -71,7 +71,7 @@ def _matches(units: Iterable[str]) -> list[str]:
     return [part for word in words for part in (word, "+")][:-1]
 
 
-def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
+def journalctl(arguments: list[str], *, seconds: float) -> Ran:
     """Line by line where that can be: what a journalctl that takes too long keeps in its buffer would be lost."""
     by_line = ["stdbuf", "--output=L"] if shutil.which("stdbuf", path=SEARCH_PATH) else []
     asked = ["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments]
@@ -81,13 +81,13 @@ def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
 
 def _ask(units: list[str], *, since: float) -> Ran:
     common = ["--reverse", f"--lines={_LINES}", f"--since=@{int(since)}"]
-    asked = _journalctl([*common, "--case-sensitive=yes", f"--grep={ANY}", *_matches(units)], seconds=_SECONDS)
+    asked = journalctl([*common, "--case-sensitive=yes", f"--grep={ANY}", *_matches(units)], seconds=_SECONDS)
     if asked.status and "pattern matching" in asked.stderr:  # built without it
-        asked = _journalctl([*common, *_matches(units)], seconds=_SECONDS)
+        asked = journalctl([*common, *_matches(units)], seconds=_SECONDS)
     return asked
 
 
-def _unreadable(asked: Ran) -> str:
+def unreadable(asked: Ran) -> str:
     """Why there is nothing to read; "" when there is a journal. No match at all is status 1 and no word."""
     said = asked.stderr.strip().splitlines()
     hidden = [line for line in said if "insufficient permissions" in line or "No journal files" in line]
@@ -111,7 +111,7 @@ def _tails(units: list[str]) -> dict[str, list[str]]:
     if not units:
         return tails
     matches = [f"_SYSTEMD_UNIT={unit}" for unit in units]  # of one field: any of them
-    asked = _journalctl(["--reverse", f"--lines={_TAIL_LINES}", *matches], seconds=_TAIL_SECONDS)
+    asked = journalctl(["--reverse", f"--lines={_TAIL_LINES}", *matches], seconds=_TAIL_SECONDS)
     for entry in entries(asked.stdout or asked.cut):
         tail = tails.get(entry.unit, [])
         if len(tail) < _TAIL:
@@ -135,7 +135,7 @@ def _journal(unit: str, lines: Lines, *, why: str, tail: list[str]) -> Journal:
 def _read(units: list[str], *, since: float, notes: Notes) -> tuple[list[Entry], str]:
     """The lines of the journal, the oldest first, and why there are none or not all."""
     asked = _ask(units, since=since)
-    why = _unreadable(asked)
+    why = unreadable(asked)
     if why:
         notes.miss("journals", why)
     found = list(entries(asked.stdout or asked.cut))[::-1]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lines of nginx's error log are folded into, and what is said of logs that cannot be read."""
+"""What is read of nginx's error logs, and what is said of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,221 +13,44 @@ import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     ErrorLog,
-    ErrorLogEvent,
     ErrorLogSetting,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs import _journal
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import (
-    ErrorLines,
-    error_stamp,
     read_error_logs,
-    text_of_json,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import KINDS
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
-
-HEADER = "while reading response header from upstream"
-CONNECTING = "while connecting to upstream"
-REFUSED = f"connect() failed (111: Connection refused) {CONNECTING}"
-ALL = "0000/00/00 00:00:00"
-
-
-def line(
-    message: str,
-    *,
-    time: str = "2026/11/21 03:50:01",
-    level: str = "error",
-    upstream: str | None = "http://127.0.0.1:8000/a?k=v",
-    server: str = "shop.example",
-    request: str = "GET /a?k=v HTTP/1.1",
-    subrequest: str | None = None,
-) -> str:
-    within = f', subrequest: "{subrequest}"' if subrequest else ""
-    peer = f', upstream: "{upstream}"' if upstream else ""
-    fields = f'client: 192.0.2.9, server: {server}, request: "{request}"{within}{peer}, host: "shop.example"'
-    return f"{time} [{level}] 972#972: *17 {message}, {fields}"
-
-
-def folded(*texts: str, begin: str = ALL) -> ErrorLines:
-    lines = ErrorLines(begin=begin)
-    lines.add("".join(f"{text}\n" for text in texts).encode())
-    return lines
-
-
-def event(text: str) -> ErrorLogEvent:
-    (found,) = folded(text).events()
-    return found
-
-
-def test_fields_are_taken_one_by_one() -> None:
-    found = event(line(REFUSED))
-    assert (found["signature"], found["level"], found["errno"], found["server"], found["upstream"]) == (
-        "connect_refused",
-        "error",
-        111,
-        "shop.example",
-        "http://127.0.0.1:8000",
-    )
-
-
-def test_a_line_cut_before_its_upstream_keeps_the_rest() -> None:
-    found = event(line(f"upstream prematurely closed connection {HEADER}")[:200])
-    assert (found["signature"], found["server"], found["upstream"], found["endpoint"]) == (
-        "closed_before_header",
-        "shop.example",
-        None,
-        None,
-    )
-
-
-def test_the_address_in_the_message_outlives_a_cut_and_says_the_path_as_it_was_written() -> None:
-    message = f"connect() to unix:/run/a.sock: failed (2: No such file or directory) {CONNECTING}"
-    assert event(line(message, level="crit")[:160])["endpoint"] == "unix:/run/a.sock:"
-    assert event(line(message, upstream="http://unix:/run/a.sock::/"))["endpoint"] == "unix:/run/a.sock:"
-
-
-@pytest.mark.parametrize(
-    ("upstream", "shown", "endpoint"),
-    [
-        ("http://127.0.0.1:8000/a?k=v", "http://127.0.0.1:8000", "tcp:127.0.0.1:8000"),
-        ("https://[::1]:8443/x", "https://[::1]:8443", "tcp:[::1]:8443"),
-        ("http://unix:/run/x.sock:/a", "http://unix:/run/x.sock", "unix:/run/x.sock"),
-        ("fastcgi://unix:/run/php.sock:", "fastcgi://unix:/run/php.sock", "unix:/run/php.sock"),
-        ("http://backend/a", "http://backend", None),
-    ],
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, Ran
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._observe._logs._error_lines import (
+    CONNECTING,
+    REFUSED,
+    line,
 )
-def test_the_peer_without_its_uri(upstream: str, shown: str, endpoint: str | None) -> None:
-    found = event(line(f"no live upstreams {CONNECTING}", upstream=upstream))
-    assert (found["upstream"], found["endpoint"]) == (shown, endpoint)
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._observe._logs._journalctl import (
+    Fake,
+    answer,
+    printed,
+)
+
+TO_STDERR = "goes to the standard error of nginx, and so to the journal or a container's log"
 
 
-def test_an_upstream_that_a_client_writes_into_its_request_is_not_believed() -> None:
-    forged = 'GET /", upstream: "http://192.0.2.66:1/ HTTP/1.1'
-    assert event(line(REFUSED, request=forged))["endpoint"] == "tcp:127.0.0.1:8000"
+def setting(destination: str) -> ErrorLogSetting:
+    return ErrorLogSetting(destination=destination, level="error", file="/etc/nginx/nginx.conf", line=3)
 
 
-@pytest.mark.parametrize("server", ["", "cut"])
-def test_an_empty_or_cut_server_is_none(server: str) -> None:
-    text = line(f"no live upstreams {CONNECTING}", server="")
-    assert event(text if server == "" else text[: text.index(", server: ")])["server"] is None
-
-
-def test_lines_of_one_kind_are_one_event() -> None:
-    lines = folded(
-        "the rest of a message with a line feed in it",
-        line(REFUSED, time="2026/11/21 03:50:01"),
-        line(REFUSED, time="2026/11/21 03:50:59", upstream="http://127.0.0.1:8000/b"),
-        line(REFUSED, time="2026/11/21 03:51:00", subrequest="/auth"),
-        line(REFUSED, upstream="http://127.0.0.1:8001/a"),
-        line("upstream did something new"),
-        line('open() "/x" failed (2: No such file or directory)', upstream=None),
+def read(
+    *destinations: str, notes: Notes, limit: int = 1 << 20, units: dict[str, list[str]] | None = None
+) -> list[ErrorLog]:
+    window = Window(since=0, limit=limit)
+    return read_error_logs(
+        [setting(destination) for destination in destinations], units=units or {}, window=window, notes=notes
     )
-    events = lines.events()
-    assert [(event["endpoint"], event["count"], event["subrequests"]) for event in events] == [
-        ("tcp:127.0.0.1:8000", 3, 1),
-        ("tcp:127.0.0.1:8001", 1, 0),
-    ]
-    assert events[0]["per_minute"] == {"2026/11/21 03:50": 2, "2026/11/21 03:51": 1}
-    assert (events[0]["first"], events[0]["last"]) == ("2026/11/21 03:50:01", "2026/11/21 03:51:00")
-    assert "k=v" not in events[0]["sample"]
-    assert (lines.lines, lines.unclassified, lines.since) == (7, 1, "2026/11/21 03:50:01")
 
 
-@pytest.mark.parametrize(("newest", "ended"), [(4711, False), (4712, True)])
-def test_whether_who_wrote_the_newest_line_still_runs(tmp_path: Path, newest: int, ended: bool) -> None:
-    (tmp_path / "4711").mkdir()
-    older = {4711: 4712, 4712: 4711}[newest]
-    lines = ErrorLines(begin=ALL, proc=tmp_path)
-    newer = ((older, "03:51:00"), (newest, "03:51:01"))
-    for block in (newer, ((older, "03:50:59"),)):  # rotated files come later
-        said = [line(REFUSED, time=f"2026/11/21 {time}").replace("972#972", f"{pid}#{pid}") for pid, time in block]
-        lines.add("\n".join(said).encode())
-    assert [found["writer_ended"] for found in lines.events()] == [ended]
-
-
-def test_details_are_counted() -> None:
-    status = "auth request unexpected status: {} while sending to client"
-    lines = folded(*(line(status.format(number), upstream=None) for number in (502, 404, 502)))
-    assert [found["details"] for found in lines.events()] == [{"502": 2, "404": 1}]
-
-
-def test_lines_before_the_window_do_not_count() -> None:
-    lines = folded(
-        line(REFUSED, time="2026/11/20 03:50:00"),
-        line(REFUSED, time="2026/11/20 03:50:01"),
-        begin="2026/11/20 03:50:01",
-    )
-    assert (lines.lines, lines.since, [found["count"] for found in lines.events()]) == (1, "2026/11/20 03:50:01", [1])
-
-
-def test_older_files_come_after_newer_ones() -> None:
-    lines = folded(line(REFUSED, time="2026/11/21 03:50:01"))
-    lines.add(f"{line(REFUSED, time='2026/11/20 23:00:00')}\n".encode())
-    (found,) = lines.events()
-    assert (found["first"], found["last"], lines.since) == (
-        "2026/11/20 23:00:00",
-        "2026/11/21 03:50:01",
-        "2026/11/20 23:00:00",
-    )
-    assert list(found["per_minute"]) == ["2026/11/20 23:00", "2026/11/21 03:50"]
-
-
-def test_notes_of_nginx_about_buffering_are_no_unknown_failures() -> None:
-    note = "an upstream response is buffered to a temporary file /x while reading upstream"
-    assert folded(line(note, level="warn")).unclassified == 0
-
-
-def test_kinds_are_bounded() -> None:
-    lines = folded(*(line(REFUSED, upstream=f"http://127.0.0.1:{port}/") for port in range(1000, 1010 + KINDS)))
-    assert (len(lines.events()), lines.tallies.left_out) == (KINDS, 10)
-
-
-def test_details_and_minutes_are_bounded() -> None:
-    times = [
-        f"2026/11/{day:02d} {hour:02d}:{minute:02d}:00"
-        for day in (20, 21)
-        for hour in range(24)
-        for minute in range(60)
-    ]
-    texts = (
-        line(f"auth request unexpected status: {500 + index}", time=time, upstream=None)
-        for index, time in enumerate(times)
-    )
-    (found,) = folded(*texts).events()
-    assert (found["count"], len(found["details"]), len(found["per_minute"])) == (2880, 8, 240)
-    assert (min(found["per_minute"]), max(found["per_minute"])) == ("2026/11/21 20:00", "2026/11/21 23:59")
-
-
-JSON = {
-    "timestamp": "2026-11-21T03:50:01+00:00",
-    "level": "error",
-    "pid": 972,
-    "tid": 972,
-    "cnum": 17,
-    "msg": "connect() failed while connecting to upstream",
-    "client": "192.0.2.9",
-    "server": "shop.example",
-    "request": "GET /a HTTP/1.1",
-    "upstream": "http://127.0.0.1:8000/a",
-    "errno": 111,
-    "errtext": "Connection refused",
-}
-
-
-def test_lines_in_json_are_the_same_lines() -> None:
-    found = event(json.dumps(JSON))
-    assert (found["signature"], found["errno"], found["endpoint"], found["first"]) == (
-        "connect_refused",
-        111,
-        "tcp:127.0.0.1:8000",
-        "2026/11/21 03:50:01",
-    )
-    assert error_stamp(json.dumps(JSON).encode()) == "2026/11/21 03:50:01"
-
-
-@pytest.mark.parametrize("raw", [b"{", b"{}", b"{1}", b'{"timestamp": 3}', b"{\xff\x00"])
-def test_what_only_looks_like_json_stays(raw: bytes) -> None:
-    assert text_of_json(raw) == raw
+def only(destination: str, notes: Notes) -> ErrorLog:
+    (log,) = read(destination, destination, notes=notes)
+    return log
 
 
 def test_bytes_of_any_sort_are_read(tmp_path: Path) -> None:
@@ -241,26 +64,12 @@ def test_bytes_of_any_sort_are_read(tmp_path: Path) -> None:
     assert json.dumps(log).encode("utf-8")
 
 
-def setting(destination: str) -> ErrorLogSetting:
-    return ErrorLogSetting(destination=destination, level="error", file="/etc/nginx/nginx.conf", line=3)
-
-
-def read(*destinations: str, notes: Notes, limit: int = 1 << 20) -> list[ErrorLog]:
-    window = Window(since=0, limit=limit)
-    return read_error_logs([setting(destination) for destination in destinations], window=window, notes=notes)
-
-
-def only(destination: str, notes: Notes) -> ErrorLog:
-    (log,) = read(destination, destination, notes=notes)
-    return log
-
-
 @pytest.mark.parametrize(
     ("destination", "why"),
     [
         ("syslog:server=192.0.2.1", "goes to syslog"),
         ("memory:32m", "kept in nginx's memory only"),
-        ("stderr", "goes to the standard error of nginx: the journal or the container's log has it"),
+        ("stderr", TO_STDERR),
         ("/dev/null", "thrown away by the configuration"),
         ("/nonexistent/error.log", "No such file or directory"),
         ("/dev/zero", "not a regular file"),
@@ -306,3 +115,57 @@ def test_many_logs_share_what_one_of_them_could_take(tmp_path: Path) -> None:
     assert sum(log["bytes_read"] for log in logs) <= 4 * 10_000
     assert logs[3]["lines"] == 1
     assert all(log["events"] for log in logs)
+
+
+STDERR = line(REFUSED)
+SYSLOG = f"web1 nginx: {STDERR}"
+
+
+@pytest.mark.parametrize(
+    ("destination", "said", "way"),
+    [
+        pytest.param("stderr", STDERR, "stdout", id="standard error"),
+        pytest.param("syslog:server=unix:/dev/log,nohostname", SYSLOG, "syslog", id="syslog"),
+    ],
+)
+def test_what_goes_to_the_journal_is_read_there(
+    destination: str, said: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = Fake(answer(printed("[emerg] of nginx -t"), *[printed(said, _SYSTEMD_UNIT="nginx.service")] * 2))
+    monkeypatch.setattr(_journal, "run", fake)
+    notes = Notes()
+    (log,) = read(destination, notes=notes, units={destination: ["nginx.service"]})
+    assert (log["path"], log["available"], log["lines"]) == (destination, True, 2)
+    assert [(found["signature"], found["endpoint"], found["count"]) for found in log["events"]] == [
+        ("connect_refused", "tcp:127.0.0.1:8000", 2)
+    ]
+    assert log["events"][0]["sample"].startswith("2026/11/21 03:50:01 [error]")
+    assert fake.asked[0][-2:] == [f"_TRANSPORT={way}", "_SYSTEMD_UNIT=nginx.service"]
+    assert notes.entries == []
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (
+            answer(),
+            f"{TO_STDERR}; that of nginx.service has no line of it",
+        ),
+        (answer(status=1, stderr="No journal files were found."), "No journal files were found."),
+    ],
+    ids=["silent or unheard", "no journal"],
+)
+def test_a_journal_that_tells_nothing_proves_no_silence(told: Ran, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_journal, "run", Fake(told))
+    notes = Notes()
+    (log,) = read("stderr", notes=notes, units={"stderr": ["nginx.service"]})
+    assert (log["available"], log["why"]) == (False, why)
+    assert notes.entries == [{"what": "error log stderr", "why": why}]
+
+
+@pytest.mark.parametrize("destination", ["/dev/null", "syslog:server=192.0.2.1", "syslog:server=unix:/run/other"])
+def test_no_journal_is_asked_for_what_goes_elsewhere(destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(answer())
+    monkeypatch.setattr(_journal, "run", fake)
+    (log,) = read(destination, notes=Notes(), units={destination: ["nginx.service"]})
+    assert (log["available"], fake.asked) == (False, [])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs import _files
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import error_stamp
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_lines import error_stamp
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import (
     Allowance,
     LogReader,

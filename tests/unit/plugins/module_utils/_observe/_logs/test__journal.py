@@ -17,41 +17,16 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs import _journal
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, Ran, run
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import typed
-
-NOW = 1795249305.0
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._observe._logs._journalctl import (
+    NOW,
+    Fake,
+    answer,
+    printed,
+)
 
 
 def unit(name: str, **properties: str) -> Unit:
     return typed({"Id": name, "ActiveState": "active", "Result": "success", **properties}, environment={}, argv=())
-
-
-def printed(message: Any, *, seconds_ago: float = 0, **fields: Any) -> str:
-    return json.dumps(
-        {
-            "__REALTIME_TIMESTAMP": str(int((NOW - seconds_ago) * 1e6)),
-            "_SYSTEMD_UNIT": "shop.service",
-            "_PID": "120",
-            "MESSAGE": message,
-            **fields,
-        }
-    )
-
-
-class Fake:
-    """journalctl: answers are taken in turn, the last one stays."""
-
-    def __init__(self, *answers: Ran) -> None:
-        self.answers = list(answers)
-        self.asked: list[list[str]] = []
-
-    def __call__(self, argv: list[str], *, seconds: float) -> Ran:
-        assert seconds <= 5
-        self.asked.append(argv)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-def answer(*lines: str, status: int | None = 0, stderr: str = "", why: str = "", cut: str = "") -> Ran:
-    return Ran(status=status, stdout="\n".join(lines), stderr=stderr, why=why, cut=cut)
 
 
 def read(monkeypatch: pytest.MonkeyPatch, fake: Fake, *units: Unit, notes: Notes) -> dict[str, Journal]:
