@@ -4,8 +4,8 @@
 
 """What an audit costs, in one run on one machine: ratios to a bare ping and to a hand-written playbook.
 
-The hosts are the lab's, each with nginx in front of a gunicorn, all healthy. Every command runs several times in turn,
-so that a slow moment of the machine meets them all; the medians are compared.
+The hosts are the lab's, each with nginx and a site in front of a gunicorn, all healthy. Every command runs
+several times in turn, so that a slow moment of the machine meets them all; the medians are compared.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each command (default 5)")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    specs = [HostSpec(f"bench{n:02}", roles=("nginx", "gunicorn_tcp")) for n in range(1, arguments.hosts + 1)]
+    specs = [HostSpec(f"bench{n:02}", roles=("nginx", "docs")) for n in range(1, arguments.hosts + 1)]
     print(f"==> bringing {arguments.hosts} hosts up", flush=True)
     with Fleet("bench", specs) as fleet:
         show(compare(Path(fleet.inventory_path), rounds=arguments.rounds), hosts=arguments.hosts)
