@@ -122,7 +122,11 @@ def trouble_of(fleet: Fleet, host: str, unit: Unit, kind: str = "") -> Trouble:
 
 
 def holders(fleet: Fleet, host: str, unit: Unit) -> list[Evidence]:
-    """Who else listens where this unit is set to listen."""
+    """Who else listens where this unit is set to listen.
+
+    A listener without a process may have been the unit's own, and have ended before its process was looked for.
+    """
+    comes_and_goes = unit["active_state"] not in ("failed", "inactive")
     apps = [app for app in fleet.observations[host]["app_servers"] if app["unit"] == unit["name"]]
     own = (unit["name"], *unit["triggered_by"])
     return [
@@ -130,7 +134,7 @@ def holders(fleet: Fleet, host: str, unit: Unit) -> list[Evidence]:
         for app in apps
         for key in app["binds"]
         for each in fleet.listeners_at(host, key)
-        if each["unit"] not in own
+        if each["unit"] not in own and not (each["pid"] is None and comes_and_goes)
     ]
 
 

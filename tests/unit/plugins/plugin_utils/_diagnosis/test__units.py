@@ -243,6 +243,16 @@ def test_a_wildcard_holds_the_port_as_well() -> None:
     assert named(down(outcome="mismatch", record={"listeners": [SSHD, wide]}, **LOOP))[0][0] == "app_port_conflict"
 
 
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [(LOOP, "app_crash_loop"), ({"restarts": 7}, "app_port_conflict")],
+    ids=["of a unit that comes and goes", "of one that is gone"],
+)
+def test_a_listener_whose_process_was_not_seen(state: dict[str, Any], cause: str) -> None:
+    unseen = listener(TCP, unit=None, process=None, pid=None)
+    assert named(down(outcome="closed", record={"listeners": [SSHD, unseen]}, **state))[0][0] == cause
+
+
 def test_a_holder_that_answers_serves_in_the_apps_stead() -> None:
     finding = only(down(outcome="answered", record={"listeners": [SSHD, THIEF]}, **GIVEN_UP))
     assert (finding.cause, finding.severity, finding.fix) == ("app_port_conflict", "intermittent", None)
