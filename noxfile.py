@@ -70,8 +70,14 @@ def molecule(session: nox.Session) -> None:
     """Every Molecule scenario, on systemd hosts; the long ones when they are named."""
     _require_lab(session)
     scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    failed = []
     for scenario in session.posargs or sorted(scenarios - LONG_SCENARIOS):
-        session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
+        try:
+            session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
+        except nox.command.CommandFailed:  # the others may tell more
+            failed.append(scenario)
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
 
 
 @nox.session(venv_backend="none")
