@@ -7,10 +7,10 @@ NOX := .venv/bin/nox --non-interactive
 HOSTS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test lint sanity unit molecule faults kill-points bench clean
+.PHONY: help setup demo demo-down test lint sanity unit molecule molecule-long faults kill-points bench clean
 
 help: ## list every target
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make the virtual environment .venv with all that the other targets need
 	@tests/setup.sh
@@ -35,6 +35,9 @@ unit: setup ## unit tests, also on the oldest Python that managed hosts may have
 
 molecule: setup ## one scenario per role and one for a fleet, on systemd hosts
 	@$(NOX) -s molecule
+
+molecule-long: setup ## the scenarios that take longest: 20 hosts, no request lost, every role through become
+	@$(NOX) -s molecule -- fleet no_request_lost become
 
 kill-points: setup ## kill a change, a recovery and a rollback at every step, and show what was found and repaired
 	@.venv/bin/pytest --quiet -s tests/unit/plugins/module_utils/_change/test_kill_points.py

@@ -61,8 +61,8 @@ def unit_host(session: nox.Session) -> None:
     session.run("pytest", "--quiet", "--ignore", once, "tests/unit/plugins/module_utils", *session.posargs)
 
 
-#: Twenty hosts, and twenty turns under load: longer than all others together.
-LONG_SCENARIOS = {"fleet", "no_request_lost"}
+#: Twenty hosts, twenty turns under load, and every role once more: for `make molecule-long`, before a release.
+LONG_SCENARIOS = {"fleet", "no_request_lost", "become"}
 
 
 @nox.session(venv_backend="none")
