@@ -16,6 +16,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagno
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Confidence
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._plan import Choice, ChoiceError, plans
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._rollout import rollout
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     RunDirectoryError,
     account_for,
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             wanted = plans(diagnosis.findings, choice)
             batches = rollout(records, wanted, sizes=arguments["batches"])
         except (RunDirectoryError, ObservationError, ChoiceError) as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
         return {
             "changed": False,
             "run_id": run_id(records),

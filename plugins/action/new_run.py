@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import RunDirectoryError, begin
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import ShippingError, crossplane_archive
 
@@ -28,5 +29,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             crossplane_archive()
             begin(Path(arguments["run_dir"]))
         except (ShippingError, RunDirectoryError) as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
         return {"changed": False}

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._crossplane_action import CrossplaneAction
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     HostRecord,
     RunDirectoryError,
@@ -30,7 +31,7 @@ class ActionModule(CrossplaneAction):
         try:
             return self._look(task_vars or {})
         except RunDirectoryError as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
 
     def _look(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         arguments = dict(self._task.args)

@@ -19,6 +19,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis, diagnose
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._json import Run, report_json
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._markdown import report_markdown
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._table import table
@@ -60,7 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         try:
             return _report(arguments)
         except (RunDirectoryError, ObservationError) as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
 
 
 def _report(arguments: Mapping[str, Any]) -> dict[str, Any]:

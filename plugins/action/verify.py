@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._verdict import Silence, silent, worse
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._report._text import number
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import (
     HostRecord,
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         try:
             records, before = _records(arguments)
         except (RunDirectoryError, ObservationError) as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
         result = _result(records, before)
         if not result.get("failed"):  # which Ansible shows
             Display().display(f"\n{result['msg']}\n")

@@ -71,9 +71,7 @@ class Route(TypedDict):
     upstream: str | None  # name of the upstream block it goes through
     endpoints: list[EndpointKey]  # empty when they cannot be read off the configuration
     variables: bool  # the target holds nginx variables
-    chosen: (
-        bool  # the endpoints are what values of a variable lead to; a request gets one of them, and no other is tried
-    )
+    chosen: bool  # a variable chooses among the endpoints: a request gets one of them, no other is tried
     settings: int  # which of the instance's `route_settings` is in force here
     file: str
     line: int

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import ShippingError, crossplane_archive
 
 
@@ -21,7 +22,7 @@ class CrossplaneAction(ActionBase):  # type: ignore[misc]  # ansible-core ships 
         try:
             archive = crossplane_archive()
         except ShippingError as error:
-            return {"failed": True, "msg": str(error)}  # raised, ansible-core 2.18 would show it as a crash
+            return refusal(error)
         self._pipeline_where_safe()
         result: dict[str, Any] = self._execute_module(
             module_args={**arguments, "_crossplane": archive}, task_vars=task_vars

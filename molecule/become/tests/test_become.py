@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Callable
 
-import pytest
 from testinfra.host import Host
 
 SITES = {"web1": ("shop.example", "docs.example"), "web2": ("blog.example",), "web3": ("shop.example", "forum.example")}
@@ -21,18 +20,3 @@ def test_who_is_not_root_did_it(host: Host) -> None:
     assert host.file("/var/lib/sre.bad_gateway/transactions").user == "root"
     assert host.run("find /home -name 'sre.bad_gateway*'").stdout == ""
     assert host.run("journalctl --no-pager _COMM=sudo").stdout.count("admin : ") > 0
-
-
-@pytest.mark.parametrize(
-    ("machine", "path", "text"),
-    [
-        ("web1", "/etc/nginx/sites-enabled/docs.example.conf", "proxy_connect_timeout 5s;"),
-        ("web1", "/etc/nginx/sites-enabled/docs.example.conf", "error_page"),
-        ("web1", "/etc/systemd/system/docs.service.d/zz-bad-gateway-workers.conf", "3"),
-        ("web1", "/etc/logrotate.d/zz-bad-gateway-docs", "/var/log/docs/app.log"),
-    ],
-)
-def test_what_each_role_left_is_there(host: Host, name: str, machine: str, path: str, text: str) -> None:
-    if name == machine:
-        assert text in host.file(path).content_string
-        assert host.file(path).user == "root"

@@ -29,6 +29,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace i
     Attributes,
     attributes,
     missing_parents,
+    nearest_existing,
     sync_directory,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._validate import Nginx
@@ -178,8 +179,7 @@ def make_state_directory() -> Path:
 
 def require_recordable() -> None:
     """JournalError where a change could not be put on record, found out without making anything."""
-    transactions = state_directory() / "transactions"
-    place = next(one for one in (transactions, *transactions.parents) if one.exists())
+    place = nearest_existing(state_directory() / "transactions")
     if not os.access(str(place), os.W_OK | os.X_OK):
         code = errno.EROFS if os.statvfs(str(place)).f_flag & os.ST_RDONLY else errno.EACCES
         raise _unusable(OSError(code, os.strerror(code), str(place)), place)

@@ -54,6 +54,11 @@ def attributes(path: Path) -> Attributes | None:
         return None
 
 
+def nearest_existing(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there; `Path.exists` would raise where one may not look."""
+    return next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110
+
+
 def stage(temporary: Path, content: bytes, wanted: Attributes | None) -> None:
     """Write what is to be installed, all of it, so that only a rename can fail afterwards."""
     _make_directories(temporary.parent)

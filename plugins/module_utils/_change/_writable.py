@@ -14,6 +14,7 @@ from typing import Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import WriteError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._journal import Edit, require_recordable
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import nearest_existing
 
 _FS_IOC_GETFLAGS = 0x80086601 if array.array("l").itemsize == 8 else 0x80046601
 _FIXED = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}  # FS_IMMUTABLE_FL, FS_APPEND_FL
@@ -28,9 +29,9 @@ def require_writable(edits: Sequence[Edit]) -> None:
         real = Path(os.path.realpath(edit.path))
         if edit.new is None and Path(edit.path).is_symlink():
             raise WriteError(f"{edit.path}: it is a symbolic link, and only files are removed; name {real}")
-        if edit.old is not None and not real.is_file():
+        if edit.old is not None and not os.path.isfile(real):  # noqa: PTH113 - where one may not look it is none
             raise WriteError(f"{edit.path}: it is no file any more; run again")
-        parent = next(one for one in real.parents if one.exists())
+        parent = nearest_existing(real.parent)
         if os.statvfs(str(parent)).f_flag & os.ST_RDONLY:
             raise WriteError(f"{edit.path}: its file system is read-only; mount it writable or change it at its source")
         for one in (real, parent):

@@ -26,7 +26,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 KERNEL = "kernel"
 
 _SECONDS = 5.0
-_LINES = 10_000
+MOST_LINES = 10_000
 _TAIL = 10
 _TAIL_LINES = 1_000  # among which they are looked for
 _TAIL_SECONDS = 2.0
@@ -71,7 +71,7 @@ def _matches(units: Iterable[str]) -> list[str]:
     return [part for word in words for part in (word, "+")][:-1]
 
 
-def journalctl(arguments: list[str], *, seconds: float) -> Ran:
+def _journalctl(arguments: list[str], *, seconds: float) -> Ran:
     """Line by line where that can be: what a journalctl that takes too long keeps in its buffer would be lost."""
     by_line = ["stdbuf", "--output=L"] if shutil.which("stdbuf", path=SEARCH_PATH) else []
     asked = ["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}", *arguments]
@@ -79,11 +79,12 @@ def journalctl(arguments: list[str], *, seconds: float) -> Ran:
     return ran._replace(why=ran.why.replace("stdbuf", "journalctl", 1))
 
 
-def _ask(units: list[str], *, since: float) -> Ran:
-    common = ["--reverse", f"--lines={_LINES}", f"--since=@{int(since)}"]
-    asked = journalctl([*common, "--case-sensitive=yes", f"--grep={ANY}", *_matches(units)], seconds=_SECONDS)
-    if asked.status and "pattern matching" in asked.stderr:  # built without it
-        asked = journalctl([*common, *_matches(units)], seconds=_SECONDS)
+def search(matches: list[str], *, words: str, since: float, seconds: float) -> Ran:
+    """The newest lines since then that hold `words`, a pattern, or all of them where journalctl was built without."""
+    common = ["--reverse", f"--lines={MOST_LINES}", f"--since=@{int(since)}", *matches]
+    asked = _journalctl(["--case-sensitive=yes", f"--grep={words}", *common], seconds=seconds)
+    if asked.status and "pattern matching" in asked.stderr:
+        return _journalctl(common, seconds=seconds)
     return asked
 
 
@@ -111,7 +112,7 @@ def _tails(units: list[str]) -> dict[str, list[str]]:
     if not units:
         return tails
     matches = [f"_SYSTEMD_UNIT={unit}" for unit in units]  # of one field: any of them
-    asked = journalctl(["--reverse", f"--lines={_TAIL_LINES}", *matches], seconds=_TAIL_SECONDS)
+    asked = _journalctl(["--reverse", f"--lines={_TAIL_LINES}", *matches], seconds=_TAIL_SECONDS)
     for entry in entries(asked.stdout or asked.cut):
         tail = tails.get(entry.unit, [])
         if len(tail) < _TAIL:
@@ -134,13 +135,13 @@ def _journal(unit: str, lines: Lines, *, why: str, tail: list[str]) -> Journal:
 
 def _read(units: list[str], *, since: float, notes: Notes) -> tuple[list[Entry], str]:
     """The lines of the journal, the oldest first, and why there are none or not all."""
-    asked = _ask(units, since=since)
+    asked = search(_matches(units), words=ANY, since=since, seconds=_SECONDS)
     why = unreadable(asked)
     if why:
         notes.miss("journals", why)
     found = list(entries(asked.stdout or asked.cut))[::-1]
-    if len(found) >= _LINES:
-        notes.miss(f"journal lines before {found[0].time}", f"more than {_LINES} lines")
+    if len(found) >= MOST_LINES:
+        notes.miss(f"journal lines before {found[0].time}", f"more than {MOST_LINES} lines")
     return found, "" if found else why
 
 

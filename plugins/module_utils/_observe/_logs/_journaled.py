@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import (
+    MOST_LINES,
     entries,
-    journalctl,
+    search,
     unreadable,
 )
 
@@ -20,9 +21,8 @@ STANDARD_ERROR = frozenset({"stderr", "/dev/stderr", "/dev/stdout", "/proc/self/
 _SYSLOG = re.compile(r"syslog:server=unix:(?:/dev/log|/run/systemd/journal/dev-log)(?:,|$)")
 #: Syslog puts the host and a tag before a line, the standard error nothing.
 _LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
-_GREP = r"\d\d:\d\d:\d\d \[(warn|error|crit|alert|emerg)\] \d+#\d+: "
+_WORDS = r"\d\d:\d\d:\d\d \[(warn|error|crit|alert|emerg)\] \d+#\d+: "
 
-_LINES = 10_000
 _SECONDS = 3.0
 
 
@@ -36,13 +36,10 @@ def journaled_lines(destination: str, units: Sequence[str], *, since: float) -> 
     # What goes to syslog may go to the standard error as well: lines of one way only, or they count twice.
     way = "stdout" if destination in STANDARD_ERROR else "syslog"
     matches = [f"_TRANSPORT={way}", *(f"_SYSTEMD_UNIT={unit}" for unit in units)]  # of one field any, of two both
-    common = ["--reverse", f"--lines={_LINES}", f"--since=@{int(since)}", *matches]
-    asked = journalctl(["--case-sensitive=yes", f"--grep={_GREP}", *common], seconds=_SECONDS)
-    if asked.status and "pattern matching" in asked.stderr:  # built without it
-        asked = journalctl(common, seconds=_SECONDS)
+    asked = search(matches, words=_WORDS, since=since, seconds=_SECONDS)
     found = [entry.message for entry in entries(asked.stdout or asked.cut)]
-    if len(found) >= _LINES:
-        return _proper(found), f"more than {_LINES} lines"
+    if len(found) >= MOST_LINES:
+        return _proper(found), f"more than {MOST_LINES} lines"
     return _proper(found), unreadable(asked)
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._change._perform i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._recovery import recover
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._replace import install, sync_directory
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._writable import require_writable
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._nobody import as_nobody
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and fix files")
 
@@ -266,12 +268,38 @@ def test_a_fixed_file_or_directory_is_refused_first(place: Path, name: str, flag
         subprocess.run(["chattr", f"-{flag}", place / name], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_is_not_ours_is_refused_first(place: Path) -> None:
-    place.chmod(0o500)
-    with pytest.raises(WriteError, match=r"a: .*place is not writable for this user; run with become"):
-        change(*edits_in(place)[:2])
-    place.chmod(0o700)
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user reaches: pytest's own are for their owner."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def refusal_of(edit: Edit) -> str:
+    with pytest.raises(WriteError) as refused:
+        require_writable([edit])
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [pytest.param(0o555, "a", id="not to write in"), pytest.param(0o000, "within/a", id="not even to look into")],
+)
+def test_a_directory_that_is_not_ours_is_refused_first(
+    public: Path, mode: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = public / "ours", public / "theirs"
+    ours.mkdir()
+    ours.chmod(0o777)
+    (theirs / "within").mkdir(parents=True)
+    theirs.chmod(mode)
+    monkeypatch.setattr(_journal, "state_directory", lambda: ours / "state")
+    try:
+        said = as_nobody(lambda: refusal_of(Edit(str(theirs / name), old=None, new=b"new")))
+    finally:
+        theirs.chmod(0o755)
+    assert said == f"{theirs / name}: {theirs} is not writable for this user; run with become"
 
 
 def test_a_rename_that_fails_half_way_is_taken_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

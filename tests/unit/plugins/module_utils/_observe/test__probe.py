@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe import View, Wanted, look, resolve_names
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.tests.unit.plugins.module_utils._nobody import as_nobody
 
 # The servers of these tests are threads; the module itself has none when it forks.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -169,14 +171,15 @@ def test_probes_are_made_as_the_workers_user(tmp_path: Path) -> None:
     assert (theirs["outcome"], theirs["errno"], theirs["user"], theirs["as_nginx"]) == ("denied", 13, "nobody", True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may")
 def test_want_of_permission_to_be_the_worker_is_said() -> None:
-    notes = Notes()
-    with serving(socket.create_server(("127.0.0.1", 0)), answer) as listener:
-        root = Viewpoint(instance="nginx", pid=None, credentials=Credentials("root", 0, 0, ()))
+    def look_as_root() -> list[Any]:
+        notes = Notes()
         (found,) = look([View(root, [tcp(listener)])], mode="request", seconds=5, notes=notes).probes
-    assert (found["outcome"], found["as_nginx"]) == ("answered", False)
-    assert [entry["what"] for entry in notes.entries] == ["probes as nginx's user root"]
+        return [found["outcome"], found["as_nginx"], *(entry["what"] for entry in notes.entries)]
+
+    root = Viewpoint(instance="nginx", pid=None, credentials=Credentials("root", 0, 0, ()))
+    with serving(socket.create_server(("127.0.0.1", 0)), answer) as listener:
+        assert as_nobody(look_as_root) == ["answered", False, "probes as nginx's user root"]
 
 
 def test_names_are_resolved_or_said_to_be_unknown() -> None:
