@@ -15,6 +15,12 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import re
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import RunDirectoryError, begin
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import ShippingError, crossplane_archive
 
+_ARGUMENTS = {
+    "run_dir": {"type": "path", "required": True},
+    "probe": {"type": "str", "choices": ["none", "connect", "request"], "default": "request"},
+    "fail_on": {"type": "str", "choices": ["nothing", "risk", "intermittent", "outage"], "default": "nothing"},
+}
+
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
     """Connects to nobody: a run's directory, and what travels to the hosts, lie on the controller."""
@@ -24,7 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Say in one line what would otherwise fail on every host alike."""
         super().run(tmp, task_vars)
-        arguments = self.validate_argument_spec(argument_spec={"run_dir": {"type": "path", "required": True}})[1]
+        arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)[1]
         try:
             crossplane_archive()
             begin(Path(arguments["run_dir"]))

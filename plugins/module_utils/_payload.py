@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""crossplane on the host, from the module's own payload."""
+"""What travels with a module: the collection's own code, and crossplane."""
 
 from __future__ import annotations
 
@@ -10,11 +10,45 @@ import base64
 import binascii
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from pkgutil import get_importer
+from types import ModuleType
+from typing import Sequence
+from zipimport import ZipImportError, zipimporter
 
 
 class PayloadError(RuntimeError):
     """The module was sent without what it needs to read nginx's files."""
+
+
+class _Zipped:
+    """Finds modules of packages in zip archives. Python's own finder compiles a module there to learn its file's name,
+    and then once more to run it: half of the time that a module of many parts needs to load on a host.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
+        """None where it is for others to find it."""
+        archive = get_importer(path[0]) if path else None
+        if path is None or not isinstance(archive, zipimporter):
+            return None
+        try:
+            package = archive.is_package(name)
+        except ZipImportError:  # no such module there
+            return None
+        place = str(Path(path[0], name.rpartition(".")[2]))
+        origin = f"{place}/__init__.py" if package else f"{place}.py"
+        spec = ModuleSpec(name, archive, origin=origin)  # type: ignore[arg-type]  # it is a loader, as importlib knows
+        spec.submodule_search_locations = [place] if package else None
+        spec.has_location = True
+        return spec
+
+
+def compile_once() -> None:
+    """From here on, compile what is imported from the payload once. To be called before most of it is imported."""
+    if _Zipped not in sys.meta_path:
+        sys.meta_path.insert(0, _Zipped)
 
 
 def unpack_crossplane(archive: str | None, directory: str) -> None:

@@ -377,12 +377,19 @@ verified:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import (
+    PayloadError,
+    compile_once,
+    unpack_crossplane,
+)
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._app_servers import AppServers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._instances import nginx_instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._change_routes import change_routes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._routes._entry import entry_of
-from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
 
 _UPSTREAM = {
     "name": {"type": "str"},

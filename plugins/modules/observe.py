@@ -173,13 +173,20 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import (
+    PayloadError,
+    compile_once,
+    unpack_crossplane,
+)
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect import ObserveOptions, observe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import (
     LOG_OPTIONS,
     LogOptionError,
     log_window,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
 
 
 def main() -> None:

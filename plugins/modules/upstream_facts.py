@@ -218,8 +218,15 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import (
+    PayloadError,
+    compile_once,
+    unpack_crossplane,
+)
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginx_facts import upstream_facts
-from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import PayloadError, unpack_crossplane
 
 
 def main() -> None:

@@ -207,7 +207,8 @@ def find_candidates(
     enabled or not; and of the sockets named like them: systemd does not keep one in memory that is stopped, and it may
     be what should listen."""
     found: set[str] = set()
-    present = [directory for directory in directories if directory.is_dir()]
+    # Often /lib is a link to /usr/lib, and nothing has to be read twice.
+    present = list(dict.fromkeys(directory.resolve() for directory in directories if directory.is_dir()))
     for directory in present:
         try:
             found.update(

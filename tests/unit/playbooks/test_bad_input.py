@@ -142,16 +142,22 @@ def test_a_target_that_matches_nothing(play: Play, good: dict[str, object], play
 def test_an_unknown_value_for_all_hosts(play: Play, good: dict[str, object]) -> None:
     played = play("audit", {"web1": good}, "-e", "audit_probe=guess")
     assert played.code == 2
-    assert played.said("value of audit_probe must be one of: none, connect, request, got: guess") == 1
+    assert played.said("value of probe must be one of: none, connect, request, got: guess") == 1
+    assert not played.run_dir.exists()
+
+
+def test_an_unknown_severity_is_refused_before_any_host_is_looked_at(play: Play, good: dict[str, object]) -> None:
+    played = play("audit", {"web1": good}, "-e", "audit_fail_on=sometimes")
+    assert played.code == 2
+    assert played.said("value of fail_on must be one of: nothing, risk, intermittent, outage, got: sometimes") == 1
     assert not played.run_dir.exists()
 
 
 def test_an_unknown_value_for_one_host(play: Play, good: dict[str, object]) -> None:
     played = play("audit", {"web1": good, "web2": {"audit_probe": "guess"}})
     assert played.code == 2
-    assert played.said("value of audit_probe must be one of") == 1
     assert played.statuses == {"web1": "ok", "web2": "failed"}
-    assert "what the run printed for it says why" in played.hosts["web2"]["reason"]
+    assert "value of probe must be one of: none, connect, request, got: guess" in played.hosts["web2"]["reason"]
 
 
 @pytest.mark.parametrize("playbook", RUNS)

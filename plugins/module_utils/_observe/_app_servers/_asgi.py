@@ -156,3 +156,11 @@ def read_waitress(start: Start, *, notes: Notes) -> Reading:  # noqa: ARG001
     reading.same("concurrency", "threads")
     reading.same("idle_timeout", "channel_timeout")
     return reading
+
+
+ASGI_READERS = {
+    "uvicorn": read_uvicorn,
+    "hypercorn": read_hypercorn,
+    "granian": read_granian,
+    "waitress": read_waitress,
+}

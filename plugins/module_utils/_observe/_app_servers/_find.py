@@ -11,27 +11,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._asgi import (
-    read_granian,
-    read_hypercorn,
-    read_uvicorn,
-    read_waitress,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._capacity import (
     NOT_MEASURED,
     Cgroups,
     measure,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._gunicorn import read_gunicorn
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._node import read_node
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._php_fpm import read_php_fpm
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._puma import read_puma
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._readers import reader_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._reading import (
     Reading,
     endpoint_key,
@@ -51,7 +42,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
     may_be_app,
     may_serve,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._uwsgi import read_uwsgi
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._versions import version_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
@@ -67,16 +57,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units im
 #: They start and watch app servers in a unit of their own, which is not to be restarted for the sake of one of them.
 _SUPERVISOR = re.compile(r"(?:supervisord|PM2 .*|circusd|runsv|s6-supervise)$")
 
-_READERS: dict[str, Callable[..., Reading]] = {
-    "gunicorn": read_gunicorn,
-    "uwsgi": read_uwsgi,
-    "uvicorn": read_uvicorn,
-    "node": read_node,
-    "php-fpm": read_php_fpm,
-    "hypercorn": read_hypercorn,
-    "granian": read_granian,
-    "waitress": read_waitress,
-}
 _STREAM = " (Stream)"  # as systemctl shows ListenStream=
 _DEBIAN_UWSGI = re.compile(r"(?:/etc/init\.d/|/usr/share/uwsgi/)")
 
@@ -165,9 +145,7 @@ def _version(server: _Server) -> str:
 def _read(server: _Server, *, version: str, notes: Notes) -> Reading:
     if server.start is None or server.program == "other":
         return unreadable()
-    if server.program == "puma":
-        return read_puma(server.start, notes=notes, version=version)
-    return _READERS[server.program](server.start, notes=notes)
+    return reader_of(server.program, version=version)(server.start, notes=notes)
 
 
 def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes: Notes) -> AppServer:
