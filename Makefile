@@ -50,6 +50,7 @@ corpus: setup ## edit every nginx config below DIR=... in memory, and show which
 
 bench: setup ## what an audit costs, as ratios to a ping, to a hand-written playbook and to nginx -t; HOSTS=10
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
+	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS) --rtt 20
 	@.venv/bin/python tests/bench/large.py
 
 clean: setup ## take down the lab, remove its images and everything that was built here

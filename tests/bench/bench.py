@@ -5,19 +5,25 @@
 """What an audit costs, in one run on one machine: ratios to a bare ping and to a hand-written playbook.
 
 The hosts are the lab's, each with nginx and a site in front of a gunicorn, all healthy. Every command runs
-several times in turn, so that a slow moment of the machine meets them all; the medians are compared.
+several times in turn, so that a slow moment of the machine meets them all; the medians are compared. That the hosts
+share the controller's cores favours the ping. That they are next door favours it too, as it goes there and back more
+often: with `--rtt` they are as far away as ordinary hosts are.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -48,6 +54,18 @@ def commands(inventory: Path) -> dict[str, list[str]]:
     }
 
 
+def moved_away(inventory: Path, directory: Path, *, rtt: float) -> Path:
+    """The inventory with its hosts so many milliseconds away, there and back."""
+    content = yaml.safe_load(inventory.read_text(encoding="utf-8"))
+    carrier = [sys.executable, str(Path(__file__).with_name("far.py")), "%h", "%p", str(rtt / 2000)]
+    variables = content["all"]["vars"]
+    variables["ansible_ssh_common_args"] += f" -o ProxyCommand={shlex.quote(shlex.join(carrier))}"
+    variables["ansible_control_path_dir"] = str(directory)  # no connection is shared with hosts next door
+    moved = directory / "inventory.yml"
+    moved.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return moved
+
+
 def measure(command: list[str]) -> Cost:
     """Run a command to its end; its output is shown only when it fails."""
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".work"), "ANSIBLE_NOCOLOR": "1"}
@@ -76,9 +94,10 @@ def compare(inventory: Path, *, rounds: int) -> dict[str, Cost]:
     }
 
 
-def show(costs: dict[str, Cost], *, hosts: int) -> None:
+def show(costs: dict[str, Cost], *, hosts: int, rtt: float) -> None:
     """Print the ratios."""
-    print(f"\n{hosts} hosts; medians; wall time and the controller's CPU time, as ratios")
+    distance = f", {rtt:g} ms away and back" if rtt else ""
+    print(f"\n{hosts} hosts{distance}; medians; wall time and the controller's CPU time, as ratios")
     print(f"{'':28}{'wall s':>8}{'cpu s':>8}{'wall / ping':>13}{'wall / by hand':>16}{'cpu / ping':>12}")
     ping, by_hand = costs["ping"], costs["by hand"]
     for name, cost in costs.items():
@@ -93,12 +112,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, default=10, help="number of hosts (default 10)")
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each command (default 5)")
+    parser.add_argument("--rtt", type=float, default=0, help="milliseconds to a host and back (default 0: as they are)")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     specs = [HostSpec(f"bench{n:02}", roles=("nginx", "docs")) for n in range(1, arguments.hosts + 1)]
     print(f"==> bringing {arguments.hosts} hosts up", flush=True)
-    with Fleet("bench", specs) as fleet:
-        show(compare(Path(fleet.inventory_path), rounds=arguments.rounds), hosts=arguments.hosts)
+    with Fleet("bench", specs) as fleet, tempfile.TemporaryDirectory() as directory:
+        inventory = Path(fleet.inventory_path)
+        if arguments.rtt:
+            inventory = moved_away(inventory, Path(directory), rtt=arguments.rtt)
+        show(compare(inventory, rounds=arguments.rounds), hosts=arguments.hosts, rtt=arguments.rtt)
 
 
 if __name__ == "__main__":
