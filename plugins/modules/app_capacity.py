@@ -141,6 +141,10 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import compile_once
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._app_capacity import Wish, apply, differences
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 

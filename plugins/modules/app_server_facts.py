@@ -173,6 +173,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import compile_once
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._facts import app_server_facts
 
 

@@ -138,6 +138,10 @@ recovered:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import compile_once
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._log_rotation import (
     Logs,

@@ -146,6 +146,10 @@ reloaded:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import compile_once
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._errors import ChangeError
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_files import Override, typed_sections
 from ansible_collections.sre.bad_gateway.plugins.module_utils._change._unit_override import Activation, apply, diff

@@ -187,6 +187,10 @@ ansible_facts:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import compile_once
+
+compile_once()
+
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._socket_facts import socket_facts
 
 

@@ -41,11 +41,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import parse_meminfo
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import read_processes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import (
-    UnitFacts,
-    parse_environment,
-    read_units,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import parse_environment
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, read_units
 
 MODULE = "gunicorn_workers"
 _MEMORY = Path("/proc/meminfo")

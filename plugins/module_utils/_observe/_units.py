@@ -11,7 +11,6 @@ all other collectors together, and `systemctl list-unit-files` knows no `ExecSta
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,13 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact i
     redact_environment,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, run
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import (
+    parse_environment,
+    parse_environment_file,
+    parse_exec,
+    parse_show,
+    split_words,
+)
 
 #: systemd's own search order, first wins (systemd.unit(5)).
 _UNIT_DIRECTORIES = tuple(
@@ -152,7 +158,6 @@ _ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen", "LoadErro
 
 #: What app servers read of their environment; everything else stays on the host.
 _ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
-_ARGUMENTS = re.compile(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=")
 _RESTART = re.compile(r"^[ \t]*Restart[ \t]*=[ \t]*(\S*)", re.MULTILINE)
 _ENVIRONMENT_FILE = re.compile(r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)")
 
@@ -224,51 +229,6 @@ def find_candidates(
             found |= _instances(directory, template)
     sockets = {f"{name[: -len('.service')]}.socket" for name in found}
     return found | {name for name in sockets if any((directory / name).is_file() for directory in present)}
-
-
-def split_words(text: str) -> list[str]:
-    """A list that systemd printed with its own shell-like quoting; text that does not follow it is split at blanks."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
-
-
-def parse_exec(text: str) -> tuple[str, ...]:
-    """The argv of `{ path=... ; argv[]=... ; ... }`. systemd joins it with blanks and quotes nothing.
-
-    Of several commands (Type=oneshot) the last one counts: it is the one that may stay.
-    """
-    found = _ARGUMENTS.findall(text)
-    return tuple(found[-1].split()) if found else ()
-
-
-def parse_environment(text: str) -> dict[str, str]:
-    return dict(entry.split("=", 1) for entry in split_words(text) if "=" in entry)
-
-
-def parse_environment_file(text: str) -> dict[str, str]:
-    """An EnvironmentFile=: lines NAME=value, with quotes, comments with # and ;."""
-    found: dict[str, str] = {}
-    for line in text.replace("\\\n", "").splitlines():
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith(("#", ";")):
-            found[name.strip()] = " ".join(split_words(value.strip())) if value.strip()[:1] in "'\"" else value.strip()
-    return found
-
-
-def parse_show(text: str) -> list[dict[str, str]]:
-    """The blocks of `systemctl show`; a key that is printed several times (ExecStart=) keeps all lines."""
-    blocks: list[dict[str, str]] = []
-    for part in re.split(r"\n\n+", text.strip("\n")):
-        block: dict[str, str] = {}
-        for line in part.splitlines():
-            key, equals, value = line.partition("=")
-            if equals:
-                block[key] = f"{block[key]}\n{value}" if key in block else value
-        if block:
-            blocks.append(block)
-    return blocks
 
 
 def _number(text: str) -> int:

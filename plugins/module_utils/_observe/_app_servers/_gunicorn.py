@@ -25,8 +25,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_serv
     read_text,
     truth,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import Start, split_words
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import Start
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import split_words
 
 _OPTIONS = (
     Option("bind", ("-b", "--bind")),

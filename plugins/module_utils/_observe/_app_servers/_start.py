@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import split_words
 
 _PYTHON = r"(?:\d|[.-]|$)"
 
@@ -59,13 +60,6 @@ class Start(NamedTuple):
         if self.directory is None and not text.startswith("/"):
             return None
         return Path(f"{self.root}{(self.directory or Path('/')) / text}")
-
-
-def split_words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
 
 
 def unwrapped(argv: Sequence[str]) -> Sequence[str]:

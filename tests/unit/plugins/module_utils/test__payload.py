@@ -77,3 +77,17 @@ def test_it_is_there_once_however_often_it_is_asked_for(archive: Path) -> None:
     compile_once()
     compile_once()
     assert len(sys.meta_path) <= finders + 1
+
+
+ON_THE_CONTROLLER = {"diagnose", "new_run", "report", "verify"}  # documented there; their action plugins do all of it
+MODULES = sorted(Path(__file__).parents[4].glob("plugins/modules/*.py"))
+ON_HOSTS = [path for path in MODULES if path.stem not in ON_THE_CONTROLLER]
+
+
+@pytest.mark.parametrize("module", ON_HOSTS, ids=lambda path: path.stem)
+def test_every_module_has_it_done_before_it_imports_more(module: Path) -> None:
+    imports, done, rest = module.read_text().partition("\ncompile_once()\n")
+    assert done
+    others = [line for line in imports.splitlines() if ".module_utils." in line and "._payload import" not in line]
+    assert others == ["from ansible.module_utils.basic import AnsibleModule"]
+    assert "AnsibleModule(" in rest

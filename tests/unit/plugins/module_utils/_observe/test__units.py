@@ -11,13 +11,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import parse_exec, parse_show
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import (
     _unrevived_by,
     find_candidates,
-    parse_environment,
-    parse_environment_file,
-    parse_exec,
-    parse_show,
     typed,
 )
 
@@ -76,10 +73,6 @@ DropInPaths=
 UnitFileState=static
 NeedDaemonReload=no
 """
-NGINX_EXEC = (
-    "{ path=/usr/sbin/nginx ; argv[]=/usr/sbin/nginx -g daemon on; master_process on; ; ignore_errors=no ; "
-    "start_time=[Sat 2026-11-21 04:59:09 UTC] ; stop_time=[n/a] ; pid=40 ; code=exited ; status=0 }"
-)
 
 
 def test_a_running_and_a_missing_unit_of_systemd_252() -> None:
@@ -130,39 +123,6 @@ def test_a_drop_in_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 def test_a_socket_of_systemd_257() -> None:
     (block,) = parse_show(SYSTEMD_257)
     assert typed(block, environment={}, argv=())["raw"] == {"Listen": "/run/dbus/system_bus_socket (Stream)"}
-
-
-@pytest.mark.parametrize(
-    ("text", "argv"),
-    [
-        pytest.param("", (), id="none"),
-        pytest.param(NGINX_EXEC, ("/usr/sbin/nginx", "-g", "daemon", "on;", "master_process", "on;"), id="semicolons"),
-        pytest.param(
-            NGINX_EXEC + "\n" + "{ path=/bin/b ; argv[]=/bin/b x ; ignore_errors=no ; }",
-            ("/bin/b", "x"),
-            id="last of several",
-        ),
-    ],
-)
-def test_exec_start(text: str, argv: tuple[str, ...]) -> None:
-    assert parse_exec(text) == argv
-
-
-@pytest.mark.parametrize(
-    ("text", "environment"),
-    [
-        ("PORT=8000 NODE_ENV=production", {"PORT": "8000", "NODE_ENV": "production"}),
-        ('"GUNICORN_CMD_ARGS=--bind=:9000 -w 3" A=b=c', {"GUNICORN_CMD_ARGS": "--bind=:9000 -w 3", "A": "b=c"}),
-        ("", {}),
-    ],
-)
-def test_environment(text: str, environment: dict[str, str]) -> None:
-    assert parse_environment(text) == environment
-
-
-def test_environment_file() -> None:
-    text = '# comment\n; comment\nPORT=8000\nNAME="a b"\n EMPTY=\nno assignment\nLONG=a\\\nb\n'
-    assert parse_environment_file(text) == {"PORT": "8000", "NAME": "a b", "EMPTY": "", "LONG": "ab"}
 
 
 @pytest.mark.parametrize(
