@@ -46,8 +46,12 @@ class _Zipped:
 
 
 def compile_once() -> None:
-    """From here on, compile what is imported from the payload once. To be called before most of it is imported."""
-    if _Zipped not in sys.meta_path:
+    """From here on, compile what is imported from the payload once. To be called before most of it is imported.
+
+    Does nothing where this is no part of a payload, but a file of its own.
+    """
+    zipped = isinstance(get_importer(str(Path(__file__).parent)), zipimporter)
+    if zipped and _Zipped not in sys.meta_path:
         sys.meta_path.insert(0, _Zipped)
 
 
