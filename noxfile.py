@@ -72,6 +72,8 @@ def molecule(session: nox.Session) -> None:
     scenarios = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
     failed = []
     for scenario in session.posargs or sorted(scenarios - LONG_SCENARIOS):
+        if not _claim(scenario):
+            continue
         try:
             session.run("molecule", "test", "--scenario-name", scenario, env=_molecule_environment())
         except nox.command.CommandFailed:  # the others may tell more
@@ -92,6 +94,18 @@ def _require_lab(session: nox.Session) -> None:
     doctor = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if doctor.returncode != 0:
         session.skip(" ".join(doctor.stdout.split()))
+
+
+def _claim(scenario: str) -> bool:
+    """Whether it is ours to play: lanes that run side by side share the scenarios, and each is played once."""
+    claimed = os.environ.get("CLAIMED_SCENARIOS")
+    if claimed is None:
+        return True
+    try:
+        Path(claimed, scenario).mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _molecule_environment() -> dict[str, str]:

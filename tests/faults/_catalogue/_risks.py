@@ -12,6 +12,9 @@ from .._stacks import NGINX, gunicorn, site
 WORKS = (Ask((200,)),)
 TWO = "upstream shop {\n    server 127.0.0.1:8000;\n    server 127.0.0.1:8001;\n}"
 
+#: nginx waits for the app where something else starts it.
+AFTER = Part(files={"/etc/systemd/system/nginx.service.d/after.conf": "[Unit]\nAfter=shop.service\n"})
+
 
 def ordered(*names: str) -> Part:
     """nginx started after these, which is what the first of these faults lacks."""
@@ -36,6 +39,17 @@ FAULTS = (
         "nginx_not_ordered",
         "after a reboot nginx may come before the app",
         {"web": host(NGINX, site("proxy_pass http://127.0.0.1:8000"), gunicorn())},
+    ),
+    fault(
+        "app_not_supervised",
+        "nothing restarts the app when it ends",
+        risky(gunicorn(settings="Restart=no\n")),
+    ),
+    fault(
+        "app_not_enabled",
+        "nothing starts the app after a reboot",
+        {"web": host(NGINX, AFTER, site("proxy_pass http://127.0.0.1:8000"), gunicorn())},
+        Run("systemctl disable shop.service"),
     ),
     fault(
         "localhost_target",

@@ -16,15 +16,14 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._causes
 BROKEN = [fault for fault in FAULTS if fault.first and not fault.must_fail]
 HEALTHY = [fault for fault in FAULTS if not fault.first and not fault.must_fail]
 
-
-#: What is only advised, and what is said when no cause of the catalogue fits.
-NO_FAULT_OF_THEIR_OWN = {"app_not_supervised", "app_not_enabled", "endpoint_not_answering"}
+#: What is said when no cause of the catalogue fits.
+NO_FAULT_OF_ITS_OWN = {"endpoint_not_answering"}
 
 
 def test_every_cause_has_a_fault() -> None:
     named = {each.cause for fault in BROKEN for each in fault.first}
 
-    assert set(TITLES) - named == NO_FAULT_OF_THEIR_OWN
+    assert set(TITLES) - named == NO_FAULT_OF_ITS_OWN
     assert named <= set(TITLES)
 
 
