@@ -47,7 +47,7 @@ def _probe(*, build: bool) -> int:
     if not built:
         print("lab: this machine has what systemd containers need; no image is built yet, so none was tried")
         return 0
-    with Fleet("doctor", [HostSpec("probe", image=built[0])]):
+    with Fleet(f"doctor{os.getpid()}", [HostSpec("probe", image=built[0])]):  # several may ask at once
         print(f"lab: systemd containers run here (tried with {built[0]})")
     return 0
 
