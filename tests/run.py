@@ -60,9 +60,12 @@ def _together(gates: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The result of each gate; of one that both lanes worked at the worse."""
     results: dict[str, str] = {}
     for gate in gates:
-        if results.get(gate["name"], "success") == "success":
-            results[gate["name"]] = gate["result"]
+        results[gate["name"]] = max(results.get(gate["name"], "success"), gate["result"], key=_badness)
     return results
+
+
+def _badness(result: str) -> int:
+    return {"success": 0, "skipped": 1}.get(result, 2)
 
 
 def _close(results: dict[str, str]) -> int:
