@@ -17,7 +17,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._shipping import S
 
 _ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
-    "probe": {"type": "str", "choices": ["none", "connect", "request"], "default": "request"},
     "fail_on": {"type": "str", "choices": ["nothing", "risk", "intermittent", "outage"], "default": "nothing"},
 }
 

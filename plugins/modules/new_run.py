@@ -13,8 +13,8 @@ short_description: Begin a run, with all that it needs on the controller
 version_added: 0.1.0
 description:
   - Makes the run directory, removes observations that an earlier run left there, and fails when it cannot be written,
-    when C(crossplane) is missing on the controller, or when a later task of the run would refuse what it is going to be
-    told. So that is said once, before any host is looked at.
+    when C(crossplane) is missing on the controller, or when M(sre.bad_gateway.report) would refuse what it is going to
+    be told. So that is said once, before any host is looked at.
   - Runs on the controller only and connects to no host. The run directory is no part of any host, the result is never
     C(changed).
 author:
@@ -29,11 +29,6 @@ options:
     description: Directory on the controller for the observations and reports of the run.
     type: path
     required: true
-  probe:
-    description: What M(sre.bad_gateway.observe) will be told. It is only checked here.
-    type: str
-    choices: [none, connect, request]
-    default: request
   fail_on:
     description: What M(sre.bad_gateway.report) will be told. It is only checked here.
     type: str
