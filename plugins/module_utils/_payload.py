@@ -24,7 +24,7 @@ class PayloadError(RuntimeError):
 
 class _Zipped:
     """Finds modules of packages in zip archives. Python's own finder compiles a module there to learn its file's name,
-    and then once more to run it: half of the time that a module of many parts needs to load on a host.
+    and then once more to run it: a third of the time that our modules need to load on a host.
     """
 
     @staticmethod
