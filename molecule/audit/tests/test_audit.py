@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra.host import Host
 
 REPORT = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "report"
 
@@ -44,3 +45,7 @@ def test_people_can_read_it_too(report: Any) -> None:
     text = (REPORT / "report.md").read_text()
     assert "shop.example" in text
     assert "127.0.0.1:8000" in text
+
+
+def test_no_file_is_another_than_before(host: Host) -> None:
+    assert host.check_output("find /etc -type f -exec sha256sum {} + | sort | diff /root/etc_before -") == ""

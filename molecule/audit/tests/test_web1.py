@@ -9,5 +9,5 @@ from typing import Callable
 testinfra_hosts = ["ansible://web1"]
 
 
-def test_the_audit_changed_nothing(status: Callable[[str], int]) -> None:
+def test_the_site_is_as_it_was(status: Callable[[str], int]) -> None:
     assert status("shop.example") == 502
