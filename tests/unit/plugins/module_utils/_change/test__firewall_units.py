@@ -94,7 +94,7 @@ def test_firewalld_finds_a_policy() -> None:
     ]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs apt-get install systemd")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     path = tmp_path / FOUR.unit
     path.write_bytes(unit(FOUR, commands(FOUR, [stop("nftables")], tool="auto")).replace(b"/sbin/nft", b"/bin/true"))

@@ -185,7 +185,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", directory], capture_output=True, check=False, text=True
     )
     if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"needs a full file system, and this container may mount none: {done.stderr.strip()}")
     try:
         yield directory
     finally:
@@ -244,7 +244,7 @@ def test_a_mounted_file_is_refused_first(place: Path, tmp_path: Path) -> None:
         ["mount", "--bind", tmp_path / "other", place / "b"], capture_output=True, check=False, text=True
     )
     if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"needs a mounted file, and this container may mount none: {done.stderr.strip()}")
     try:
         with pytest.raises(WriteError, match="b: it is a mount point"):
             change(*edits_in(place))
@@ -256,10 +256,10 @@ def test_a_mounted_file_is_refused_first(place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "flag", "word"), [("a", "i", "immutable"), (".", "a", "append-only")])
 def test_a_fixed_file_or_directory_is_refused_first(place: Path, name: str, flag: str, word: str) -> None:
     if shutil.which("chattr") is None:
-        pytest.skip("no chattr here")
+        pytest.skip("needs chattr: apt-get install e2fsprogs")
     done = subprocess.run(["chattr", f"+{flag}", place / name], capture_output=True, check=False, text=True)
     if done.returncode:
-        pytest.skip(f"this file system knows no such attributes: {done.stderr.strip()}")
+        pytest.skip(f"needs a file system of which chattr can fix files, as ext4: {done.stderr.strip()}")
     try:
         with pytest.raises(WriteError, match=f"place/.*: .*place.* is {word}; `chattr -{flag} "):
             change(*edits_in(place))

@@ -30,7 +30,7 @@ def test_what_is_no_contents_stays(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["x"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may give files away")
 def test_the_owner_stays(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
