@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / ".work" / "gates"
@@ -25,6 +26,9 @@ LANES = {
     "others": ("lint", "sanity", "unit", "unit_host", "faults", "molecule"),
 }
 NEED_HOSTS = ("molecule", "faults")
+
+#: As many lines of a failed gate are repeated at the very end, where they are found.
+LAST_WORDS = 12
 
 #: Why a gate may not run here, for the closing lines.
 REMEDIES = {
@@ -42,18 +46,41 @@ def main() -> int:
     subprocess.run(
         [sys.executable, "tests/lab", "doctor", "--install"], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
     )
-    others = REPORTS / "others.txt"
-    with others.open("wb") as output, _started("others", stdout=output, stderr=output), _started("scenarios"):
-        pass
-    print(others.read_text(encoding="utf-8", errors="replace"))
+    outputs = _run_lanes()
     reports = [json.loads((REPORTS / f"{lane}.json").read_text(encoding="utf-8")) for lane in LANES]
-    return _close(_together([gate for report in reports for gate in report["sessions"]]))
+    return _close(_together([gate for report in reports for gate in report["sessions"]]), outputs)
 
 
-def _started(lane: str, **options: Any) -> subprocess.Popen[bytes]:
+def _run_lanes() -> list[str]:
+    """Run the lanes side by side and return what each printed: the first is shown as it goes, the other after it."""
+    with _started("others") as others, _started("scenarios") as scenarios, ThreadPoolExecutor() as pool:
+        kept = pool.submit(_output, others)
+        texts = [_output(scenarios, show=True), kept.result()]
+    print(texts[-1])
+    return texts
+
+
+def _started(lane: str) -> subprocess.Popen[str]:
     command = [str(ROOT / ".venv/bin/nox"), "--non-interactive", "--report", str(REPORTS / f"{lane}.json")]
-    environment = {**os.environ, "CLAIMED_SCENARIOS": str(REPORTS / "claimed")}
-    return subprocess.Popen([*command, "--sessions", *LANES[lane]], cwd=ROOT, env=environment, **options)
+    return subprocess.Popen(
+        [*command, "--sessions", *LANES[lane]],
+        cwd=ROOT,
+        env={**os.environ, "CLAIMED_SCENARIOS": str(REPORTS / "claimed")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _output(process: subprocess.Popen[str], *, show: bool = False) -> str:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if show:
+            print(line, end="", flush=True)
+    return "".join(lines)
 
 
 def _together(gates: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -68,7 +95,14 @@ def _badness(result: str) -> int:
     return {"success": 0, "skipped": 1}.get(result, 2)
 
 
-def _close(results: dict[str, str]) -> int:
+def _last_words(output: str, gate: str) -> list[str]:
+    """The last lines that a failed gate printed; none where it did not fail in this output."""
+    pattern = rf"^nox > Running session {gate}$(.*?^nox > Session {gate} (?:failed|aborted).*?)$"
+    found = re.search(pattern, output, re.DOTALL | re.MULTILINE)
+    return found[1].strip().splitlines()[-LAST_WORDS:] if found else []
+
+
+def _close(results: dict[str, str], outputs: Sequence[str]) -> int:
     passed = [name for name, result in results.items() if result == "success"]
     skipped = [name for name, result in results.items() if result == "skipped"]
     failed = [name for name in results if name not in passed + skipped]
@@ -77,6 +111,8 @@ def _close(results: dict[str, str]) -> int:
         skipped = [name for name in skipped if name not in NEED_HOSTS]
     for name in failed:
         print(f"FAILED   {name}")
+        for line in (line for output in outputs for line in _last_words(output, name)):
+            print(f"    {line}")
     for name in skipped:
         print(f"NOT RUN  {name}: {REMEDIES.get(name.split('-')[0], 'see above')}")
     print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")

@@ -15,8 +15,11 @@ NOTHING = "(nothing)"
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """One line for each fault, what is wrong below it, then the confusion between causes and the sums."""
-    rows = [line for verdict in verdicts for line in _rows(verdict)]
+    """One line for each fault, what is wrong below it, then the confusion between causes.
+
+    What did not pass comes last: of a long output the end is what is read.
+    """
+    rows = [line for verdict in sorted(verdicts, key=lambda each: not each.passed) for line in _rows(verdict)]
     return "\n".join([_row("fault", "expected first", "named first", "seconds"), *rows, "", *_confusion(verdicts)])
 
 

@@ -34,6 +34,12 @@ def test_a_miss_says_what_is_wrong_and_what_it_was_taken_for() -> None:
     assert "  1 x (nothing) taken for worker_crash" in text
 
 
+def test_what_did_not_pass_comes_last() -> None:
+    rows = table([MISSED, NAMED, HEALTHY]).splitlines()[1:5]
+
+    assert [row.split()[0] for row in rows] == ["stopped", "well", "stopped", "not"]
+
+
 def test_nothing_confused() -> None:
     assert "no cause was taken for another" in table([NAMED, HEALTHY, PROOF])
 
