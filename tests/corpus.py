@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -106,7 +106,7 @@ class Sample:
             Path(file).write_bytes(data)
         config = read_config(str(self.main), prefix=str(self.directory))
         missing = "No such file or directory"
-        return replace(config, messages=tuple(one for one in config.messages if missing not in one["message"]))
+        return config._replace(messages=tuple(one for one in config.messages if missing not in one["message"]))
 
     def edit(self, files: Files, wanted: Callable[[Route, int], Entry | None], *, back: bool) -> Files:
         """Apply an entry to every route, or take it back; routes that have to be refused are left out."""

@@ -13,7 +13,6 @@ import gc
 import glob
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple, cast
 
@@ -33,13 +32,12 @@ class Directive(NamedTuple):  # as there can be a hundred thousand of them
     block: tuple[Directive, ...] | None = None  # None: not a block; included statements stand in place
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     main: str  # absolute path
     prefix: str
     directives: tuple[Directive, ...]
     files: tuple[str, ...]  # in the order of reading
-    sources: Mapping[str, bytes] = field(repr=False)  # what was read; spans count in these bytes
+    sources: Mapping[str, bytes]  # what was read; spans count in these bytes
     messages: tuple[ConfigMessage, ...] = ()  # what could not be read
 
     @property

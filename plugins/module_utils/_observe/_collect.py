@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
     SCHEMA_VERSION,
@@ -31,7 +31,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._ap
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal import read_journals
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import default_window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network import listen_overflows, read_network
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
     Nginx,
@@ -52,14 +51,13 @@ _PROTOCOLS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
 _RESOLVE_SHARE = 0.4  # of the time that probes have: who looks up names forever still leaves the rest
 
 
-@dataclass(frozen=True)
-class ObserveOptions:
+class ObserveOptions(NamedTuple):
     """How to look. `nginx_config` limits nginx to the one instance with that main file."""
 
+    logs: Window
     nginx_config: str | None = None
     probe: str = "request"  # none | connect | request
     seconds: float = 5.0  # for all look-ups of names and all probes together
-    logs: Window = field(default_factory=default_window)
 
 
 def _protocol(app: AppServer, key: EndpointKey) -> str:

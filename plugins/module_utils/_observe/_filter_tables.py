@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filters_found import FiltersFound, find_filters
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._iptables import parse_save
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nftables import parse_ruleset, parse_texts
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._packet_filter import Rule, Table
@@ -18,8 +16,6 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 
 _SECONDS = 3
 _MOST_BYTES = 16 << 20
-_NF_TABLES = Path("/sys/module/nf_tables")
-_MODULES = Path("/proc/modules")
 _IPTABLES_NAMES = ("filter", "mangle", "raw", "security", "nat")
 _TOOLS = {"ip": "iptables", "ip6": "ip6tables"}
 
@@ -39,52 +35,24 @@ class Filters:
 
 
 def read_filters(*, notes: Notes) -> Filters:
-    """Every table. Those that iptables made in nftables are read through iptables, which knows its own matches."""
-    if os.geteuid() != 0:
-        notes.miss("packet filter rules", "only root may read them")
-        return Filters()
-    named = _nft_tables(notes=notes)
-    tables = _saved(named, notes=notes)
+    """All that there are."""
+    return read_tables(find_filters(notes=notes), notes=notes)
+
+
+def read_tables(found: FiltersFound, *, notes: Notes) -> Filters:
+    """Those that iptables made in nftables are read through iptables, which knows its own matches."""
+    tables = _saved(found, notes=notes)
     saved = {(table.family, table.name) for table in tables}
-    if set(named) - saved:
+    if set(found.nftables) - saved:
         tables += [table for table in _nft_ruleset(notes=notes) if (table.family, table.name) not in saved]
     return Filters(tables)
 
 
-def _has_nf_tables() -> bool:
-    """Whether the kernel has it already: to ask one that has not would load the module."""
-    if _NF_TABLES.exists() or not _MODULES.exists():
-        return True  # loaded, or a kernel that never loads anything
-    built_in = Path("/lib/modules") / os.uname().release / "modules.builtin"
-    try:
-        return "/nf_tables.ko" in built_in.read_text("ascii")
-    except OSError:
-        return False
-
-
-def _nft_tables(*, notes: Notes) -> list[tuple[str, str]]:
-    if not _has_nf_tables():
-        return []
-    try:
-        return _netlink.nft_tables()
-    except OSError as error:
-        notes.miss("packet filter rules of nftables (netlink)", error)
-        return []
-
-
-def _legacy(family: str) -> bool:
-    names = Path(f"/proc/net/{'ip6' if family == 'ip6' else 'ip'}_tables_names")
-    try:
-        return bool(names.read_text("ascii").strip())
-    except OSError:
-        return False
-
-
-def _saved(named: list[tuple[str, str]], *, notes: Notes) -> list[Table]:
+def _saved(found: FiltersFound, *, notes: Notes) -> list[Table]:
     tables: list[Table] = []
     for family, tool in _TOOLS.items():
-        backends = ["legacy"] if _legacy(family) else []
-        if any(of == family and name in _IPTABLES_NAMES for of, name in named):
+        backends = ["legacy"] if family in found.legacy else []
+        if any(of == family and name in _IPTABLES_NAMES for of, name in found.nftables):
             backends.append("nft")
         for backend in backends:
             tables += _save(tool, backend, notes=notes)

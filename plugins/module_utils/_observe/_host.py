@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 import socket
@@ -26,6 +27,11 @@ def own_addresses(notes: Notes) -> list[str]:
     except OSError as error:
         notes.miss("addresses of this host (netlink)", error)
         return []
+
+
+def is_local(address: str, own: set[str]) -> bool:
+    """Whether this host, which has these addresses of its own, is at the other end."""
+    return address in own or ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _boot_id(notes: Notes) -> str:

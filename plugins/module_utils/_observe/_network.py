@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 import struct
@@ -22,8 +21,8 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observation impor
     NetworkPath,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import Filters, read_filters
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._packet_filter import Packet, hit, user_of
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filters_found import find_filters
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import is_local
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
 _PROC = Path("/proc")
@@ -76,14 +75,6 @@ def _number(path: Path) -> int | None:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):
         return None  # connections are not tracked
-
-
-def _version(address: str) -> int:
-    return 6 if ":" in address else 4
-
-
-def _is_local(address: str, own: set[str]) -> bool:
-    return address in own or ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
@@ -174,54 +165,16 @@ def _bounded(lines: Iterable[str], name: str, *, notes: Notes) -> Iterator[str]:
 # --- packet filters ---------------------------------------------------------------------------------------------------
 
 
-def packets(endpoint: Endpoint, *, own: set[str], uids: Sequence[int | None]) -> Iterator[Packet]:
-    """The first packets of connections to an endpoint: nginx's own, and on its own host those from other hosts."""
-    port = endpoint["port"]
-    if port is None:
-        return
-    for address in endpoint["addresses"]:
-        version, local = _version(address), _is_local(address, own)
-        source = address if local else None
-        interface = "lo" if local else ""
-        for uid in uids:
-            yield Packet("output", address, port, interface, version, saddr=source, uid=uid)
-        if local:
-            yield Packet("input", address, port, "lo", version, saddr=source)
-            if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-                yield Packet("input", address, port, "", version)
-    if endpoint["key"].startswith(("tcp:0.0.0.0:", "tcp:[::]:")):
-        yield Packet("input", None, port, "", 6 if "[" in endpoint["key"] else 4)
-
-
-def filter_rules(
-    endpoints: Iterable[Endpoint], filters: Filters, *, own: set[str], uids: Sequence[int | None]
+def _filter_rules(
+    endpoints: Sequence[Endpoint], *, own: set[str], uids: Sequence[int | None], notes: Notes
 ) -> list[FilterRule]:
-    """The rules that stop connections to endpoints, each with all endpoints that it hits."""
-    found: dict[tuple[str, ...], FilterRule] = {}
-    for endpoint in endpoints:
-        for packet in packets(endpoint, own=own, uids=uids):
-            stopped = hit(packet, filters.tables)
-            if stopped is None:
-                continue
-            where = f"{stopped.table.family} {stopped.table.name} {stopped.chain.name}"
-            text = filters.text(stopped.table, stopped.rule)
-            rule = found.setdefault(
-                (stopped.table.tool, where, text),
-                FilterRule(
-                    tool=stopped.table.tool,
-                    where=where,
-                    rule=text,
-                    verdict=str(stopped.rule.verdict),
-                    endpoints=[],
-                    user=user_of(stopped.rule),
-                    certain=stopped.certain,
-                    packets=stopped.rule.packets,
-                ),
-            )
-            rule["certain"] = rule["certain"] or stopped.certain
-            if endpoint["key"] not in rule["endpoints"]:
-                rule["endpoints"].append(endpoint["key"])
-    return list(found.values())
+    found = find_filters(notes=notes)
+    if not any(found):
+        return []
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_rules import filter_rules
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import read_tables
+
+    return filter_rules(endpoints, read_tables(found, notes=notes), own=own, uids=uids or [os.geteuid()])
 
 
 # --- all --------------------------------------------------------------------------------------------------------------
@@ -239,11 +192,10 @@ def read_network(
     """`own` are this host's addresses, `uids` those of nginx's workers."""
     local = set(own)
     ends = [(address, one["port"]) for one in endpoints if one["port"] for address in one["addresses"]]
-    filters = read_filters(notes=notes) if ends else Filters()
     overflows = listen_overflows(notes=notes, proc=proc)
     return Network(
-        filters=filter_rules(endpoints, filters, own=local, uids=uids or [os.geteuid()]),
-        paths=read_paths((address for address, _port in ends if not _is_local(address, local)), notes=notes),
+        filters=_filter_rules(endpoints, own=local, uids=uids, notes=notes) if ends else [],
+        paths=read_paths((address for address, _port in ends if not is_local(address, local)), notes=notes),
         connections=read_connections(
             ((address, port) for address, port in ends if "%" not in address), notes=notes, proc=proc
         ),

@@ -13,7 +13,7 @@ import os
 import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
@@ -29,8 +29,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One endpoint to look at."""
 
     endpoint: str
@@ -42,7 +41,7 @@ class Wanted:
     resolve_error: str | None
     manner: Manner
 
-    @cached_property
+    @property
     def calls(self) -> tuple[Call, ...]:
         """What to connect to, one after the other as nginx may."""
         targets = self.addresses if self.path is None else (self.path,)
@@ -151,12 +150,13 @@ def look(views: Sequence[View], *, mode: str, seconds: float, notes: Notes) -> L
     for view, job in zip(views, _run(views, mode=mode, seconds=seconds, notes=notes)):
         say = partial(_probe_of, instance=view.viewpoint.instance, job=job)
         for wanted in view.wanted:
-            for one in wanted.calls:
+            calls = wanted.calls
+            for one in calls:
                 result, milliseconds = job.results.get(one.question, (over, 0))
                 looked.probes.append(say(wanted, _shown_address(one), result, milliseconds=milliseconds))
                 if result.denied_at and job.as_nginx:
                     looked.denied.setdefault(one.address, result.denied_at)
-            if not wanted.calls:
+            if not calls:
                 unresolved = Result(outcome="unresolved", phase="resolve", detail=wanted.resolve_error or "")
                 looked.probes.append(say(wanted, "", unresolved, milliseconds=0))
     return looked

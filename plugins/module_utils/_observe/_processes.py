@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +32,12 @@ class Process(NamedTuple):
     unit: str | None  # the system manager's unit, from the cgroup
 
 
-@dataclass(frozen=True)
 class ProcessTable:
-    processes: dict[int, Process]
-    proc: Path = _PROC
+    """The processes by their pids, and where they were found."""
+
+    def __init__(self, processes: dict[int, Process], proc: Path = _PROC) -> None:
+        self.processes = processes
+        self.proc = proc
 
     def children(self, pid: int) -> list[Process]:
         return [process for process in self.processes.values() if process.parent == pid]

@@ -10,8 +10,8 @@ import os
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Denial
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
@@ -27,11 +27,10 @@ _FIELD = re.compile(r"\b(?P<name>comm|name|path|dest|requested_mask)=\"?(?P<valu
 _TIME = re.compile(r"msg=audit\((?P<seconds>\d+)\.")
 
 
-@dataclass(frozen=True)
-class Security:
-    selinux: str = "absent"
-    apparmor: str = "absent"
-    denials: list[Denial] = field(default_factory=list)
+class Security(NamedTuple):
+    selinux: str
+    apparmor: str
+    denials: list[Denial]
 
 
 def _selinux(sys: Path, etc: Path) -> str:

@@ -28,8 +28,12 @@ class Surroundings(NamedTuple):
     units: Units
 
 
+#: What systemd's own parts listen on among themselves; to ask for those units takes longer than to ask for all others.
+_SYSTEMDS_OWN = "/run/systemd/"
+
+
 def _owning_units(listeners: Iterable[Listener], instances: Iterable[str | None]) -> set[str]:
-    names = {listener["unit"] for listener in listeners} | set(instances)
+    names = {one["unit"] for one in listeners if not one["address"].startswith(_SYSTEMDS_OWN)} | set(instances)
     return {name for name in names if name and name.endswith((".service", ".socket"))}
 
 

@@ -10,6 +10,7 @@ all other collectors together, and `systemctl list-unit-files` knows no `ExecSta
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,6 +48,15 @@ _UNIT_DIRECTORIES = tuple(
     )
 )
 _OWN_UNITS = Path("/etc/systemd/system")
+
+
+def _sockets_without(prefix: str) -> list[str]:
+    """Patterns that match every socket unit whose name does not begin like that; systemctl itself knows no "not"."""
+    return [f"{prefix[:length]}[!{letter}]*socket" for length, letter in enumerate(prefix)]
+
+
+#: Those that systemd has loaded, but its own: there are more of them than of all other units here, and each takes time.
+_LOADED_SOCKETS = _sockets_without("systemd-")
 _PROGRAMS = re.compile(
     rb"^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
     rb"(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|hypercorn|daphne|granian|waitress-serve|puma|unicorn"
@@ -185,11 +195,13 @@ def _is_template(name: str) -> bool:
 
 def _unit_texts(directory: Path) -> Iterator[tuple[str, bytes]]:
     """(unit name, text) of every service file and drop-in of one directory."""
-    for path in sorted(directory.glob("*.service")):
-        if path.is_file():
-            yield path.name, path.read_bytes()
-    for path in sorted(directory.glob("*.service.d/*.conf")):
-        yield path.parent.name[: -len(".d")], path.read_bytes()
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(".service") and entry.is_file():
+                yield entry.name, Path(entry.path).read_bytes()
+            elif entry.name.endswith(".service.d"):
+                for path in Path(entry.path).glob("*.conf"):
+                    yield entry.name[: -len(".d")], path.read_bytes()
 
 
 def _is_own(path: Path, own: Path) -> bool:
@@ -321,14 +333,16 @@ def _facts(block: dict[str, str], *, notes: Notes) -> UnitFacts:
 
 
 def read_units(owners: Iterable[str], *, notes: Notes, directories: Iterable[Path] = _UNIT_DIRECTORIES) -> Units:
-    """The units in `owners`, those that start nginx or an app server, and every loaded .socket unit."""
+    """The units in `owners`, those that start nginx or an app server, and every loaded .socket unit that is not
+    systemd's own."""
     if not Path("/run/systemd/system").is_dir():
         notes.miss("systemd units", "this host was not booted with systemd")
         return Units(systemd=False, facts=())
     names = sorted(set(owners) | find_candidates(notes=notes, directories=directories))
     properties = ",".join(_TYPED + _RAW)
     shown = run(
-        ["systemctl", "show", "--no-pager", f"--property={properties}", "--", *names, "*.socket"], seconds=_SECONDS
+        ["systemctl", "show", "--no-pager", f"--property={properties}", "--", *names, *_LOADED_SOCKETS],
+        seconds=_SECONDS,
     )
     blocks = [block for block in parse_show(shown.stdout) if "Id" in block]
     if shown.status != 0:

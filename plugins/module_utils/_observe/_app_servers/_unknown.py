@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,23 +14,35 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts
 
 #: Daemons that listen and are no app servers; the kernel cuts names at 15 characters.
-_INFRASTRUCTURE = re.compile(
-    r"(?:nginx|openresty|angie|tengine|haproxy|envoy|varnishd|sshd.*|systemd.*|\(systemd\)|init|dbus-.*|rpcbind|rpc\..*|"
-    r"mysqld|mariadbd|postgres|postmaster|redis-server|valkey-server|memcached|mongod|clickhouse.*|etcd|beam\.smp|epmd|"
-    r"dockerd|containerd.*|docker-proxy|conmon|podman|kubelet|kube-.*|crio|chronyd|ntpd|ntpsec|master|exim4?|dovecot|smtpd|"
-    r"named|dnsmasq|unbound|pdns.*|cupsd|cups-browsed|avahi-daemon|snmpd|zabbix_.*|node_exporter|prometheus.*|telegraf|"
-    r"collectd|rsyslogd|syslog-ng|auditd|polkitd|NetworkManager|acpid|lvm.*|multipathd|iscsid|slapd|sssd.*|nscd|"
-    r"cron|crond|atd|screen|tmux.*|udevd|snapd|fail2ban.*|gssproxy|winbindd|smbd|nmbd|proftpd|vsftpd|xinetd|tailscaled|"
-    r"salt-.*|puppet.*|supervisord|PM2 .*|circusd|runsv.*|s6-.*)$"
+_INFRASTRUCTURE = frozenset(
+    [
+        *("nginx", "openresty", "angie", "tengine", "haproxy", "envoy", "varnishd", "(systemd)", "init", "rpcbind"),
+        *("mysqld", "mariadbd", "postgres", "postmaster", "redis-server", "valkey-server", "memcached", "mongod"),
+        *("etcd", "beam.smp", "epmd", "dockerd", "docker-proxy", "conmon", "podman", "kubelet", "crio", "chronyd"),
+        *("ntpd", "ntpsec", "master", "exim", "exim4", "dovecot", "smtpd", "named", "dnsmasq", "unbound", "cupsd"),
+        *("cups-browsed", "avahi-daemon", "snmpd", "node_exporter", "telegraf", "collectd", "rsyslogd", "syslog-ng"),
+        *("auditd", "polkitd", "NetworkManager", "acpid", "multipathd", "iscsid", "slapd", "nscd", "cron", "crond"),
+        *("atd", "screen", "udevd", "snapd", "gssproxy", "winbindd", "smbd", "nmbd", "proftpd", "vsftpd", "xinetd"),
+        *("tailscaled", "supervisord", "circusd"),
+    ]
+)
+#: And how the names of others begin.
+_FAMILIES = (
+    *("sshd", "systemd", "dbus-", "rpc.", "clickhouse", "containerd", "kube-", "pdns", "zabbix_", "prometheus", "lvm"),
+    *("sssd", "tmux", "fail2ban", "salt-", "puppet", "runsv", "s6-", "PM2 "),
 )
 #: Daemons behind which app servers are.
-_STARTS_OR_PASSES = re.compile(r"(?:supervisord|dockerd|haproxy|envoy|varnishd)$")
+_STARTS_OR_PASSES = frozenset(["supervisord", "dockerd", "haproxy", "envoy", "varnishd"])
+
+
+def _is_infrastructure(name: str) -> bool:
+    return name in _INFRASTRUCTURE or name.startswith(_FAMILIES)
 
 
 def may_be_app(listener: Listener) -> bool:
     """A listener of a process that is no known daemon. Abstract sockets are not reachable for nginx."""
     name = listener["process"]
-    if name is None or _INFRASTRUCTURE.match(name):
+    if name is None or _is_infrastructure(name):
         return False
     return listener["transport"] == "tcp" or listener["address"].startswith("/")
 
@@ -39,7 +50,7 @@ def may_be_app(listener: Listener) -> bool:
 def may_serve(facts: UnitFacts, processes: Sequence[Process]) -> bool:
     """Whether a unit of some program that does not run, and should, may be what nginx misses."""
     unit, name = facts.unit, Path(facts.argv[0]).name if facts.argv else ""
-    known = _INFRASTRUCTURE.match(name) and not _STARTS_OR_PASSES.match(name)
+    known = _is_infrastructure(name) and name not in _STARTS_OR_PASSES
     wanted = unit["unit_file_state"].startswith("enabled") or unit["active_state"] in ("failed", "activating")
     stays = unit["raw"].get("Type") != "oneshot" and not any(one.endswith(".timer") for one in unit["triggered_by"])
     return bool(name) and not known and wanted and stays and not processes and unit["active_state"] != "active"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import signal
+from functools import lru_cache
 from typing import NamedTuple
 
 _DETAIL_LENGTH = 160  # characters
@@ -100,12 +101,10 @@ _PATTERNS = (
     ("apparmor_denied", r"apparmor=\"DENIED\".* profile=\"(?P<detail>[^\"]+)\""),
     ("avc_denied", r"avc: +denied +\{ (?P<detail>[^}]*?) \}"),
 )
-_GRAMMAR = tuple((signature, re.compile(pattern, re.DOTALL)) for signature, pattern in _PATTERNS)
 
 TRACEBACK = "Traceback (most recent call last):"
 # The last line of a traceback: a class, in a module or named as errors are, and what it says.
 _RAISED = r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt)(?:: |$)|^(?:[A-Za-z_]\w*\.)+[A-Z]\w*: "
-RAISED = re.compile(_RAISED)
 
 #: What any line must hold to be of use.
 ANY = "|".join(
@@ -121,17 +120,27 @@ class Told(NamedTuple):
     detail: str | None
 
 
+@lru_cache(maxsize=None)
+def _grammar() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Made when the first line is met: most hosts have none to read."""
+    return tuple((signature, re.compile(pattern, re.DOTALL)) for signature, pattern in _PATTERNS)
+
+
 def told(message: str) -> Told | None:
     """The kind of one message; a traceback within it counts by what was raised."""
     if TRACEBACK in message and "\n" in message.strip():
         return raised(message.strip().rpartition("\n")[2])
-    for signature, pattern in _GRAMMAR:
+    for signature, pattern in _grammar():
         match = pattern.search(message)
         if match:
             groups = match.groupdict()
             words = (groups.get("name"), groups.get("detail"), _signal_name(groups.get("signal")))
             return Told(signature=signature, detail=": ".join(filter(None, words))[:_DETAIL_LENGTH] or None)
     return None
+
+
+def ends_traceback(line: str) -> bool:
+    return re.match(_RAISED, line) is not None
 
 
 def raised(line: str) -> Told:

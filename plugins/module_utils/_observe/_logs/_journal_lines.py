@@ -12,9 +12,9 @@ from typing import NamedTuple
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import Tallies, newest_minutes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import (
-    RAISED,
     TRACEBACK,
     Told,
+    ends_traceback,
     raised,
     told,
 )
@@ -56,7 +56,7 @@ class Lines:
         if entry.message == TRACEBACK:
             self._tracebacks.add(entry.pid)
             return None
-        if entry.pid in self._tracebacks and RAISED.match(entry.message):
+        if entry.pid in self._tracebacks and ends_traceback(entry.message):
             self._tracebacks.discard(entry.pid)
             return raised(entry.message)
         return told(entry.message)

@@ -35,7 +35,3 @@ def log_window(params: Mapping[str, Any]) -> Window:
     if params["log_bytes"] < 0:
         raise LogOptionError("log_bytes: give 0 or more")
     return Window(since=time.time() - int(span["number"]) * _UNITS[span["unit"]], limit=params["log_bytes"])
-
-
-def default_window() -> Window:
-    return Window(since=time.time() - 24 * 3600, limit=64 << 20)

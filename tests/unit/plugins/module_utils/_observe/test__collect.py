@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect 
     _unrouted,
     observe,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 
+LAST_DAY = Window(since=time.time() - 24 * 3600, limit=64 << 20)
 CONFIG = """\
 events {{}}
 error_log {directory}/error.log;
@@ -44,7 +47,7 @@ def write_config(directory: Path, port: int) -> str:
 def test_an_observation_is_whole_and_says_what_nginx_would_meet(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        options = ObserveOptions(nginx_config=write_config(tmp_path, port), probe="connect")
+        options = ObserveOptions(LAST_DAY, nginx_config=write_config(tmp_path, port), probe="connect")
         observation = observe(options)
     assert checked(json.loads(json.dumps(observation)), source="test") == observation
     (nginx,) = observation["nginx"]
@@ -60,13 +63,13 @@ def test_an_observation_is_whole_and_says_what_nginx_would_meet(tmp_path: Path) 
 
 
 def test_switched_off_probes_are_said(tmp_path: Path) -> None:
-    observation = observe(ObserveOptions(nginx_config=write_config(tmp_path, 1), probe="none"))
+    observation = observe(ObserveOptions(LAST_DAY, nginx_config=write_config(tmp_path, 1), probe="none"))
     assert observation["probes"] == []
     assert {"what": "probes", "why": "switched off by the option probe"} in observation["missed"]
 
 
 def test_a_main_file_that_does_not_exist_is_an_observation_too(tmp_path: Path) -> None:
-    observation = observe(ObserveOptions(nginx_config=str(tmp_path / "no.conf"), probe="none"))
+    observation = observe(ObserveOptions(LAST_DAY, nginx_config=str(tmp_path / "no.conf"), probe="none"))
     assert observation["nginx"] == []
     assert {"what": f"nginx with {tmp_path}/no.conf", "why": "no such file"} in observation["missed"]
 
@@ -128,7 +131,7 @@ def test_headers_with_credentials_stay_on_the_host(tmp_path: Path) -> None:
         """events {} http { proxy_set_header Authorization "Basic c2VjcmV0"; proxy_set_header Cookie $http_cookie;
         proxy_set_header Host $host; server { location / { proxy_pass http://127.0.0.1:9; } } }"""
     )
-    observation = observe(ObserveOptions(nginx_config=str(tmp_path / "nginx.conf"), probe="none"))
+    observation = observe(ObserveOptions(LAST_DAY, nginx_config=str(tmp_path / "nginx.conf"), probe="none"))
     (nginx,) = observation["nginx"]
     settings = nginx["route_settings"][nginx["routes"][0]["settings"]]
     assert settings["proxy_set_header"] == [["Authorization", "***"], ["Cookie", "$http_cookie"], ["Host", "$host"]]

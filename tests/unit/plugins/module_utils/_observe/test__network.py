@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_rules import filter_rules, packets
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import Filters
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._iptables import parse_save
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._network import (
     encode_address,
-    filter_rules,
     listen_overflows,
-    packets,
     read_connections,
     read_network,
     read_paths,

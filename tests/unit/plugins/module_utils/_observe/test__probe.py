@@ -12,7 +12,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +239,7 @@ def test_no_address_is_asked_twice_whoever_wants_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=count, args=(said, listener), daemon=True)
         thread.start()
-        first, by_name = tcp(listener), replace(tcp(listener), endpoint="tcp:localhost:1", manner=Manner(host="other"))
+        first, by_name = tcp(listener), tcp(listener)._replace(endpoint="tcp:localhost:1", manner=Manner(host="other"))
         views = [View(MYSELF, [first, by_name]), View(MYSELF._replace(instance="second"), [first])]
         found = look(views, mode="request", seconds=5, notes=Notes()).probes
     assert [(one["endpoint"], one["instance"], one["outcome"]) for one in found] == [
@@ -254,7 +253,7 @@ def test_no_address_is_asked_twice_whoever_wants_it() -> None:
 def test_a_crowd_that_hangs_leaves_the_last_one_its_turn() -> None:
     other = socket.create_server(("127.0.0.1", 0))
     with socket.create_server(("127.0.0.1", 0), backlog=400) as silent, serving(other, answer):
-        silent_ones = [replace(tcp(silent), manner=Manner(tls=Tls(name=str(number)))) for number in range(200)]
+        silent_ones = [tcp(silent)._replace(manner=Manner(tls=Tls(name=str(number)))) for number in range(200)]
         found = look([View(MYSELF, [*silent_ones, tcp(other)])], mode="request", seconds=3, notes=Notes()).probes
     assert found[-1]["outcome"] == "answered"
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_text import parse_exec, parse_show
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import (
+    _LOADED_SOCKETS,
     _unrevived_by,
     find_candidates,
     typed,
@@ -171,8 +173,25 @@ def test_what_somebody_wrote_for_this_host_may_be_an_app_whatever_it_starts(tmp_
     assert find_candidates(notes=Notes(), directories=[own, packaged], own=own) == {"shop.service"}
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("shop.socket", True),
+        ("s.socket", True),
+        ("sshd@1-10.0.0.1:22.socket", True),
+        ("systemshop.socket", True),
+        ("systemd.socket", True),
+        ("systemd-journald.socket", False),
+        ("systemd-journald@shop.socket", False),
+        ("shop.service", False),
+    ],
+)
+def test_loaded_sockets_are_asked_for_unless_they_are_systemds_own(name: str, asked: bool) -> None:
+    assert any(fnmatch.fnmatchcase(name, pattern) for pattern in _LOADED_SOCKETS) is asked
+
+
 def test_a_socket_named_like_an_app_is_asked_for(tmp_path: Path) -> None:
-    """Stopped, systemd does not keep it in memory, and the pattern *.socket does not find it."""
+    """Stopped, systemd does not keep it in memory, and no pattern finds it."""
     (tmp_path / "shop.service").write_text("[Service]\nExecStart=/usr/bin/gunicorn shop\n")
     (tmp_path / "shop.socket").write_text("[Socket]\nListenStream=/run/shop.sock\n")
     (tmp_path / "dbus.socket").write_text("[Socket]\nListenStream=/run/dbus.sock\n")

@@ -10,7 +10,11 @@ import re
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import ANY, RAISED, told
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import (
+    ANY,
+    ends_traceback,
+    told,
+)
 
 GUNICORN = "[2026-11-21 08:21:45 +0000] [120]"
 FPM = "[21-Nov-2026 08:21:52] WARNING: [pool www]"
@@ -318,7 +322,7 @@ def test_messages_of_every_day(message: str) -> None:
     ],
 )
 def test_last_lines_of_tracebacks(line: str, ends: bool) -> None:
-    assert bool(RAISED.match(line)) == ends
+    assert ends_traceback(line) == ends
 
 
 def test_a_traceback_in_one_message() -> None:
