@@ -133,8 +133,11 @@ def _held_by_others(pids: Sequence[int], *, inodes: set[int], table: ProcessTabl
     """The same through the eyes of the processes' own users, for a root that may not look into them."""
     held: list[tuple[int, int]] = []
     for (uid, gid), own in _by_user(pids, table=table).items():
+        missing = inodes.difference(inode for inode, _pid in held)
+        if not missing:
+            break
         with contextlib.suppress(OSError):  # what stays without an owner is said once, for all
-            held += as_user(uid, gid, partial(_held, own, inodes=inodes, proc=table.proc))[0]
+            held += as_user(uid, gid, partial(_held, own, inodes=missing, proc=table.proc))[0]
     return held
 
 
@@ -145,7 +148,8 @@ def find_owners(inodes: set[int], *, table: ProcessTable, notes: Notes) -> dict[
     """
     held, denied = _held(table.processes, inodes=inodes, proc=table.proc)
     if denied and os.geteuid() == 0:
-        held += _held_by_others(denied, inodes=inodes, table=table)
+        missing = inodes.difference(inode for inode, pid in held if pid != 1)
+        held += _held_by_others(denied, inodes=missing, table=table)
     owners: dict[int, int] = {}
     for inode, pid in sorted(held, key=lambda one: (one[1] == 1, one[1])):
         owners.setdefault(inode, pid)

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _sockets
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
     ProcessTable,
@@ -113,6 +116,27 @@ def test_the_master_owns_a_socket_and_pid_1_only_what_nobody_else_holds(tmp_path
     }
     table = ProcessTable(processes=processes, proc=tmp_path)
     assert find_owners({55, 56, 57}, table=table, notes=Notes()) == {55: 10, 56: 1}
+
+
+def test_no_more_users_eyes_are_borrowed_than_it_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    borrowed: list[tuple[int, set[int]]] = []
+
+    def as_user(uid: int, _gid: int, look: functools.partial[Any]) -> Any:
+        borrowed.append((uid, set(look.keywords["inodes"])))
+        return look()
+
+    monkeypatch.setattr(_sockets, "as_user", as_user)
+    for pid, inode in ((7, 55), (8, 56), (9, 57)):
+        (tmp_path / str(pid) / "fd").mkdir(parents=True)
+        (tmp_path / str(pid) / "fd" / "3").symlink_to(f"socket:[{inode}]")
+    processes = {
+        pid: Process(pid=pid, parent=0, name="", argv=(), exe="", uid=pid, gid=pid, started=0.0, unit=None)
+        for pid in (7, 8, 9)
+    }
+    table = ProcessTable(processes=processes, proc=tmp_path)
+
+    assert _sockets._held_by_others([7, 8, 9], inodes={55, 56}, table=table) == [(55, 7), (56, 8)]
+    assert borrowed == [(7, {55, 56}), (8, {56})]
 
 
 @pytest.mark.parametrize(("path", "missing"), [("a/b/c.sock", "a"), ("x.sock", None)])
