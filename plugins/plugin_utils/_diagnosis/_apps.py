@@ -32,6 +32,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._units 
     Trouble,
     ended_well,
     is_active,
+    is_giving_up,
     is_looping,
     kind_of,
     trouble_of,
@@ -106,7 +107,8 @@ def _runs(fleet: Fleet, host: str, app: AppServer) -> bool:
         return bool(app["pids"])
     # What an init script starts may end without systemd minding: the script itself had ended well.
     is_hollow = unit["sub_state"] == "exited" and not app["pids"]
-    return is_active(unit) and not is_hollow and not is_looping(fleet, host, unit)
+    is_ending = is_looping(fleet, host, unit) or (not app["listens"] and is_giving_up(fleet, host, unit))
+    return is_active(unit) and not is_hollow and not is_ending
 
 
 def _not_serving(fleet: Fleet, host: str, apps: Iterable[AppServer]) -> tuple[str, ...]:

@@ -106,6 +106,13 @@ def is_looping(fleet: Fleet, host: str, unit: Unit) -> bool:
     return is_active(unit) and unit["restarts"] >= _OFTEN and age is not None and age <= _YOUNG
 
 
+def is_giving_up(fleet: Fleet, host: str, unit: Unit) -> bool:
+    """Tell whether it has said, since it was started, that it cannot serve. gunicorn lives on for as long as it tries
+    to bind again, or as its other workers take to end, which may be half a minute."""
+    said = _journals.events(fleet, host, unit["name"], (*_BOOT_ERRORS, *_PORT_IN_USE))
+    return is_active(unit) and bool(_journals.since(said, unit["active_since"]))
+
+
 def kind_of(fleet: Fleet, host: str, name: str) -> str:
     """The kind of a unit's app server; "" when it is not known."""
     return next((app["kind"] for app in fleet.observations[host]["app_servers"] if app["unit"] == name), "")

@@ -115,6 +115,44 @@ def test_why_a_unit_does_not_run(state: dict[str, Any], events: list[Any], cause
     assert (entry["unit"], entry["listens"]) == ("shop.service", [TCP])
 
 
+ENDING: dict[str, Any] = {
+    "active_state": "active",
+    "sub_state": "running",
+    "result": "success",
+    "exit_code": 0,
+    "restarts": 1,
+    "active_since": "Sat 2026-11-21 03:00:05 UTC",
+}
+
+
+@pytest.mark.parametrize(
+    ("listens", "last", "cause"),
+    [
+        ([], "2026/11/21 03:00:08", "gunicorn_boot_error"),
+        ([], "2026/11/21 03:00:04", "endpoint_not_answering"),
+        (["unix:/run/shop.sock"], "2026/11/21 03:00:08", "endpoint_not_answering"),
+    ],
+    ids=["it ends", "an earlier start failed", "it listens elsewhere"],
+)
+def test_gunicorn_that_ends_and_waits_for_its_last_worker_is_no_app_that_runs(
+    listens: list[str], last: str, cause: str
+) -> None:
+    apps = [stopped_app(pids=[200], listens=listens)]
+    record = {"apps": apps, "journals": [journal(said("gunicorn_boot_error", last=last))]}
+    assert named(down(record=record, **ENDING)) == [(cause, "web1", "outage")]
+
+
+def test_gunicorn_that_still_tries_to_bind_is_no_app_that_runs() -> None:
+    stray = listener(TCP, unit="stray.service", process="peer")
+    record = {
+        "apps": [stopped_app(pids=[200])],
+        "listeners": [stray],
+        "probes": [probe(TCP, "bad_answer")],
+        "journals": [journal(said("gunicorn_connection_in_use"))],
+    }
+    assert named(down(record=record, **ENDING)) == [("app_port_conflict", "web1", "outage")]
+
+
 RESTARTS = {
     "one that systemd gives up within a second": ("on-failure", "100ms", "on-failure"),
     "one that waits": ("always", "2s", "unchanged"),
