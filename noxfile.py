@@ -62,7 +62,7 @@ def unit_host(session: nox.Session) -> None:
 
 
 #: What takes minutes is begun before what takes one, so that two lanes end together.
-LONGEST_FIRST = ("supervision", "upstream_firewall", "gunicorn_workers")
+LONGEST_FIRST = ("supervision", "upstream_firewall", "gunicorn_workers", "upstream_keepalive")
 
 #: Twenty hosts, twenty turns under load, and every role once more: for `make molecule-long`, before a release.
 LONG_SCENARIOS = {"fleet", "no_request_lost", "become"}
