@@ -83,9 +83,10 @@ def call(wanted: Call, *, mode: str, seconds: float, context: ssl.SSLContext | N
     deadline = time.monotonic() + seconds
     # An HTTP server that is asked in another protocol may wait for the end of a line: leave time to ask it for that.
     plain = wanted.protocol == "http"
+    begin = time.monotonic()
     result = _try(wanted, mode=mode, deadline=deadline - (0 if plain else seconds * 0.4), context=context)
     if _is_suspect(wanted, result):
-        return _second_look(wanted, result, deadline=deadline)
+        return _second_look(wanted, result, took=time.monotonic() - begin, deadline=deadline)
     return result
 
 
@@ -269,19 +270,21 @@ def _is_suspect(wanted: Call, result: Result) -> bool:
     return silent or result.outcome in ("closed", "reset", "mismatch")
 
 
-def _second_look(wanted: Call, first: Result, *, deadline: float) -> Result:
+def _second_look(wanted: Call, first: Result, *, took: float, deadline: float) -> Result:
     own = "tls" if wanted.manner.tls else wanted.protocol
     names = [name for name in _protocols.QUESTIONS if name != own]
+    patience = _QUESTION_SECONDS
     if first.outcome == "answered":
         names = ["http"]
-    speaks = next((name for name in names if _answers(wanted, name, deadline=deadline)), None)
+        patience = max(patience, 2 * took)  # who was slow to answer the first time is no faster now
+    speaks = next((name for name in names if _answers(wanted, name, patience=patience, deadline=deadline)), None)
     if speaks is None:
         return first
     return first._replace(outcome="mismatch", speaks=speaks, detail=f"it speaks {speaks}: {first.detail}")
 
 
-def _answers(wanted: Call, name: str, *, deadline: float) -> bool:
-    left = min(_QUESTION_SECONDS, deadline - time.monotonic())
+def _answers(wanted: Call, name: str, *, patience: float, deadline: float) -> bool:
+    left = min(patience, deadline - time.monotonic())
     if left <= 0:
         return False
     question, answers = _protocols.QUESTIONS[name]

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,11 @@ def node(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" if data.startswith(b"GET ") else b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+def slow_node(connection: socket.socket) -> None:
+    time.sleep(1.2)
+    node(connection)
+
+
 def uwsgi(connection: socket.socket) -> None:
     data = connection.recv(4096)
     if data[:1] == b"\x16":
@@ -308,6 +314,7 @@ def tls(connection: socket.socket) -> None:
         ("uwsgi", gunicorn, "mismatch", "http"),
         ("uwsgi", node, "mismatch", "http"),
         pytest.param("uwsgi", uwsgi, "answered", None, id="uwsgi-an app that answers 400 itself"),
+        ("uwsgi", slow_node, "mismatch", "http"),
         ("uwsgi", fpm, "mismatch", "fastcgi"),
         ("fastcgi", gunicorn, "mismatch", "http"),
         ("fastcgi", node, "mismatch", "http"),
