@@ -28,7 +28,7 @@ class Surroundings(NamedTuple):
     units: Units
 
 
-#: What systemd's own parts listen on among themselves; to ask for those units takes longer than to ask for all others.
+#: What systemd's own parts listen on among themselves: no route leads there, and each unit asked for takes its time.
 _SYSTEMDS_OWN = "/run/systemd/"
 
 

@@ -55,7 +55,7 @@ def _sockets_without(prefix: str) -> list[str]:
     return [f"{prefix[:length]}[!{letter}]*socket" for length, letter in enumerate(prefix)]
 
 
-#: Those that systemd has loaded, but its own: there are more of them than of all other units here, and each takes time.
+#: Those that systemd has loaded, but its own: no route leads there, every host has several, and each takes its time.
 _LOADED_SOCKETS = _sockets_without("systemd-")
 _PROGRAMS = re.compile(
     rb"^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
