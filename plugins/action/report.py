@@ -13,10 +13,8 @@ from typing import Any, Mapping, Sequence
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    COLLECTION_VERSION,
-    ObservationError,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
+from ansible_collections.sre.bad_gateway.plugins.module_utils._version import COLLECTION_VERSION
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._diagnose import Diagnosis, diagnose
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Finding
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._refusal import refusal

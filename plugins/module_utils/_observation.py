@@ -7,16 +7,16 @@
 An observation is plain JSON. Hosts produce it, the controller reads it, and nothing else crosses. A key is always
 present; a value that could not be read is None or empty, and `missed` says what and why. Secrets are redacted and
 whole config files left out before it leaves the host.
+
+These are types. On hosts nothing imports this file but type checkers: making them takes a host longer than many a
+collector needs.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, TypedDict
 
-SCHEMA_VERSION = 1
-
-#: That of galaxy.yml, which does not travel to hosts.
-COLLECTION_VERSION = "0.1.0"
+from ansible_collections.sre.bad_gateway.plugins.module_utils._version import SCHEMA_VERSION
 
 #: An endpoint's key: "tcp:HOST:PORT" (host as written, IPv6 in brackets) or "unix:/path". Never contains a URI.
 EndpointKey = str

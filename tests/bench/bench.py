@@ -35,6 +35,9 @@ from lab import Fleet, HostSpec  # noqa: E402  # the lab lies beside this direct
 BIN = ROOT / ".venv" / "bin"
 OUTPUT = ROOT / ".work" / "bench"
 
+#: What root of a machine may, and root of a container by itself may not: read what /proc says of other users' processes.
+ALL_OF_PROC = ("SYS_PTRACE",)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -121,7 +124,10 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=0, help="milliseconds to a host and back (default 0: as they are)")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    specs = [HostSpec(f"bench{n:02}", roles=("nginx", "docs")) for n in range(1, arguments.hosts + 1)]
+    specs = [
+        HostSpec(f"bench{n:02}", roles=("nginx", "docs"), capabilities=ALL_OF_PROC)
+        for n in range(1, arguments.hosts + 1)
+    ]
     print(f"==> bringing {arguments.hosts} hosts up", flush=True)
     with Fleet("bench", specs) as fleet, tempfile.TemporaryDirectory() as directory:
         inventory = Path(fleet.inventory_path)

@@ -76,7 +76,7 @@ class Ask:
     body: int = 0  # bytes
     times: int = 3
     at_once: int = 1
-    patience: float = 20.0  # seconds
+    patience: float = 90.0  # seconds; longer than nginx waits for an app, which is a minute unless it is told
 
     def judge(self, seen: Iterable[int]) -> str:
         """What is wrong with the status codes that came; "" when nothing is."""

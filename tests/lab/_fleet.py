@@ -52,6 +52,7 @@ class HostSpec:
     files: tuple[Entry, ...] = ()  # of its own, over those of its roles
     enabled: tuple[str, ...] = ()  # units of its own, besides those of its roles
     memory: str = ""  # its limit, as podman writes it: "200m"
+    capabilities: tuple[str, ...] = ()  # of its root, besides those that every host of the lab has
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", self.name):
@@ -98,7 +99,7 @@ def create_arguments(
         *(*runtime_arguments(cgroup), "create", "--name", container, "--hostname", spec.name),
         *("--systemd=always", "--pids-limit=0", f"--ulimit=nofile=1024:{min(20000, max_files)}"),
         # SYS_ADMIN and NET_ADMIN: private mount namespaces for `nginx -t`, and firewall faults.
-        *("--ulimit=nproc=1000:1000", "--cap-add=SYS_ADMIN,NET_ADMIN"),
+        *("--ulimit=nproc=1000:1000", f"--cap-add={','.join(('SYS_ADMIN', 'NET_ADMIN', *spec.capabilities))}"),
         *("--network", network, "--ip", addresses[spec.name]),
         *((f"--memory={spec.memory}",) if spec.memory else ()),
         *(f"--add-host={name}:{address}" for name, address in addresses.items() if name != spec.name),

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
+
 
 #: The protocol of each `*_pass` without a scheme.
 PASS_PROTOCOLS = {
@@ -22,21 +24,21 @@ PASS_PROTOCOLS = {
 
 # The schemes that each directive takes off; proxy_pass demands one, fastcgi_pass and scgi_pass know none.
 _SCHEMES = {
-    "proxy_pass": re.compile(r"(?i)https?://"),
-    "grpc_pass": re.compile(r"(?i)grpcs?://"),
-    "uwsgi_pass": re.compile(r"(?i)s?uwsgi://"),
+    "proxy_pass": r"(?i)https?://",
+    "grpc_pass": r"(?i)grpcs?://",
+    "uwsgi_pass": r"(?i)s?uwsgi://",
 }
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNIX = "unix:"
-_HOST = re.compile(r"[^\s:/?#@\[\]{};\"'\\$\x00-\x20\x7f]+")
-_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]")
+_HOST = r"[^\s:/?#@\[\]{};\"'\\$\x00-\x20\x7f]+"
+_IPV6 = r"\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]"
 _MAX_UNIX_PATH = 107  # bytes that fit into sockaddr_un with the final NUL
 
-_VARIABLE = re.compile(r"\$(?:\{\w+\}|\w+)")
+_VARIABLE = r"\$(?:\{\w+\}|\w+)"
 # Variables whose values begin with the slash that ends an address.
-_SLASH_VARIABLE = re.compile(r"\$(?:\{)?(?:request_uri|uri|document_uri)\b")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SLASH_VARIABLE = r"\$(?:\{)?(?:request_uri|uri|document_uri)\b"
+_CREDENTIALS = r"(?<=://)[^/@\s]+@"
 
 
 class AddressError(ValueError):
@@ -68,7 +70,7 @@ def parse_address(text: str, *, default_port: int | None = None) -> Address:
     """`127.0.0.1:8000`, `[::1]:8000`, `app:8000`, `unix:/run/x.sock`; raise AddressError with nginx's reason."""
     if text[: len(_UNIX)].lower() == _UNIX:
         return _unix_address(text[len(_UNIX) :])
-    match = (_IPV6 if text.startswith("[") else _HOST).match(text)
+    match = re.match(_IPV6 if text.startswith("[") else _HOST, text)
     if match is None:
         raise AddressError("no host" if text[:1] in ("", ":") else "invalid host")
     rest = text[match.end() :]
@@ -112,13 +114,12 @@ class Target(NamedTuple):
 
 
 def split_target(directive: str, value: str) -> Target:
-    pattern = _SCHEMES.get(directive)
-    match = pattern.match(value) if pattern else None
+    match = re.match(_SCHEMES[directive], value) if directive in _SCHEMES else None
     scheme = match[0] if match else ""
     protocol = _protocol(directive, scheme)
     address, rest = _cut(value[len(scheme) :], uri=directive == "proxy_pass")
     variables = "$" in value
-    followed = not rest or rest[0] in ":/?" or bool(_SLASH_VARIABLE.match(rest))
+    followed = not rest or rest[0] in ":/?" or bool(re.match(_SLASH_VARIABLE, rest))
     mark = ":" if rest.startswith(":") else ""
     return Target(
         scheme=scheme,
@@ -140,7 +141,7 @@ def _protocol(directive: str, scheme: str) -> str:
 
 def _cut(text: str, *, uri: bool) -> tuple[str, str]:
     """Cut off the URI part. Only proxy_pass has one; elsewhere a colon or slash belongs to the address."""
-    variable = _VARIABLE.search(text)
+    variable = re.search(_VARIABLE, text)
     end = variable.start() if variable and variable.start() else len(text)
     if uri:
         marks = ":" if _is_unix(text) else "/?"
@@ -155,4 +156,4 @@ def _is_unix(address: str) -> bool:
 
 
 def redacted(target: str) -> str:
-    return _CREDENTIALS.sub("***@", target)
+    return re.sub(_CREDENTIALS, "***@", target)

@@ -14,10 +14,12 @@ import glob
 import os
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple, cast
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import LexError, Token, lex, shown
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage
 
 _Lexed = Tuple[Token, int, bool]  # (token, line, quoted), as crossplane's parser takes it
 
@@ -95,7 +97,7 @@ class _Reading:
         self.messages: list[ConfigMessage] = []
 
     def say(self, message: str, *, file: str, line: int | None) -> None:
-        self.messages.append(ConfigMessage(level="emerg", message=shown(message), file=shown(file), line=line))
+        self.messages.append({"level": "emerg", "message": shown(message), "file": shown(file), "line": line})
 
     def lex(self, file: str) -> Iterator[_Lexed]:
         """The tokens of `file`. What follows an error is left out, so that the whole statements before it stay."""

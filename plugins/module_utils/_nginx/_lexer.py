@@ -40,8 +40,8 @@ _LUA = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_ESCAPE_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPE = re.compile(r"\\([\"'\\trn])")
+_ESCAPE_PAIR = r"(?s)\\(.)"
+_ESCAPE = r"\\([\"'\\trn])"
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 
 
@@ -68,7 +68,7 @@ class Token(str):
     @property
     def value(self) -> str:
         """What nginx reads: its escapes taken out."""
-        return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), self) if "\\" in self else str(self)
+        return re.sub(_ESCAPE, lambda match: _ESCAPED.get(match[1], match[1]), self) if "\\" in self else str(self)
 
     # crossplane takes the parentheses off the arguments of `if` with these three; what is left keeps its place.
 
@@ -164,7 +164,7 @@ def _quoted(data: bytes, match: Match[bytes], *, file: str, line: int) -> Token:
         raise LexError(f'unexpected "{to_text(after)}"', file=file, line=line)
     quote = '"' if kind == _DOUBLE else "'"
     if "\\" in text:
-        text = _ESCAPE_PAIR.sub(lambda pair: quote if pair[1] == quote else pair[0], text)
+        text = re.sub(_ESCAPE_PAIR, lambda pair: quote if pair[1] == quote else pair[0], text)
     return make_token(text, start=start, end=end, line=line, quoted=True)
 
 

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import os
-from typing import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive, walk
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AccessLogSetting, ErrorLogSetting
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AccessLogSetting, ErrorLogSetting
 
 _LEVELS = ("debug", "info", "notice", "warn", "error", "crit", "alert", "emerg")
 #: The format that nginx knows by itself, and takes where an access_log names none.
@@ -25,7 +27,7 @@ def error_logs(config: Config, *, default: str) -> list[ErrorLogSetting]:
     found = [_error_log(one, config.prefix) for one in config.directives if one.name == "error_log"]
     if not found:
         destination = _destination(default, config.prefix)
-        found.append(ErrorLogSetting(destination=destination, level="error", file=shown(config.main), line=0))
+        found.append({"destination": destination, "level": "error", "file": shown(config.main), "line": 0})
     for one in walk(_http(config)):
         if one.name == "error_log":
             found.append(_error_log(one, config.prefix))
@@ -39,13 +41,13 @@ def access_logs(config: Config, *, default: str) -> list[AccessLogSetting]:
     """
     http = list(_http(config))
     formats = _formats(http)
-    standard = AccessLogSetting(
-        destination=_destination(default, config.prefix),
-        format=COMBINED,
-        server_names=[],
-        file=shown(config.main),
-        line=0,
-    )
+    standard: AccessLogSetting = {
+        "destination": _destination(default, config.prefix),
+        "format": COMBINED,
+        "server_names": [],
+        "file": shown(config.main),
+        "line": 0,
+    }
     above = _own(http, formats, config.prefix) or [standard]
     servers = [one for one in http if one.name == "server"]
     found: dict[tuple[str, str], AccessLogSetting] = {}
@@ -81,13 +83,13 @@ def _access_log(directive: Directive, formats: dict[str, str], prefix: str) -> A
     words = [arg.value for arg in directive.args]
     off = words[0] == "off"
     named = words[1] if len(words) > 1 and "=" not in words[1] else "combined"
-    return AccessLogSetting(
-        destination="off" if off else _destination(words[0], prefix),
-        format="" if off else shown(formats.get(named, "")),
-        server_names=[],
-        file=shown(directive.file),
-        line=directive.line,
-    )
+    return {
+        "destination": "off" if off else _destination(words[0], prefix),
+        "format": "" if off else shown(formats.get(named, "")),
+        "server_names": [],
+        "file": shown(directive.file),
+        "line": directive.line,
+    }
 
 
 def _formats(http: Iterable[Directive]) -> dict[str, str]:
@@ -113,12 +115,12 @@ def _http(config: Config) -> Iterator[Directive]:
 def _error_log(directive: Directive, prefix: str) -> ErrorLogSetting:
     words = [arg.value for arg in directive.args]
     levels = [word for word in words[1:] if word in _LEVELS]
-    return ErrorLogSetting(
-        destination=_destination(words[0] if words else "", prefix),
-        level=levels[0] if levels else "error",
-        file=shown(directive.file),
-        line=directive.line,
-    )
+    return {
+        "destination": _destination(words[0] if words else "", prefix),
+        "level": levels[0] if levels else "error",
+        "file": shown(directive.file),
+        "line": directive.line,
+    }
 
 
 def _destination(value: str, prefix: str) -> str:

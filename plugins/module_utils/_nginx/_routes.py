@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from typing import Iterable, Iterator, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Tuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import (
     PASS_PROTOCOLS,
@@ -21,13 +21,15 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address im
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import Token, shown
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    Endpoint,
-    Position,
-    Route,
-    Upstream,
-    UpstreamServer,
-)
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        Endpoint,
+        Position,
+        Route,
+        Upstream,
+        UpstreamServer,
+    )
 
 _LOCATION_MODIFIERS = ("^~", "~*", "~", "=")  # nginx takes them with or without a blank before the name
 _SERVER_PORT = 80  # of a `server` in an upstream block, whatever the protocol
@@ -98,43 +100,43 @@ def groups_by_name(config: Config) -> dict[str, Group]:
 
 def routes(all_passes: Iterable[Pass]) -> list[Route]:
     seen: Counter[str] = Counter()
-    found = []
+    found: list[Route] = []
     for one in all_passes:
         name = _route_name(one)
         seen[name] += 1
         found.append(
-            Route(
-                id=name if seen[name] == 1 else f"{name} #{seen[name]}",
-                server_names=[shown(server_name) for server_name in one.server_names],
-                listen=[shown(listen) for listen in one.listen],
-                location=shown(one.location),
-                directive=shown(one.directive.name),
-                target=redacted(shown(_value(one.directive, 0))),
-                upstream=shown(one.group.name) if one.group else None,
-                endpoints=list(dict.fromkeys(shown(address.key) for address, _directive in one.ends)),
-                variables=one.target.variables,
-                chosen=bool(one.choices),
-                settings=0,
-                file=shown(one.directive.file),
-                line=one.directive.line,
-            )
+            {
+                "id": name if seen[name] == 1 else f"{name} #{seen[name]}",
+                "server_names": [shown(server_name) for server_name in one.server_names],
+                "listen": [shown(listen) for listen in one.listen],
+                "location": shown(one.location),
+                "directive": shown(one.directive.name),
+                "target": redacted(shown(_value(one.directive, 0))),
+                "upstream": shown(one.group.name) if one.group else None,
+                "endpoints": list(dict.fromkeys(shown(address.key) for address, _directive in one.ends)),
+                "variables": one.target.variables,
+                "chosen": bool(one.choices),
+                "settings": 0,
+                "file": shown(one.directive.file),
+                "line": one.directive.line,
+            }
         )
     return found
 
 
 def upstreams(config: Config) -> list[Upstream]:
     return [
-        Upstream(
-            name=shown(group.name),
-            servers=[_upstream_server(server) for server in group.servers],
-            directives=[
+        {
+            "name": shown(group.name),
+            "servers": [_upstream_server(server) for server in group.servers],
+            "directives": [
                 [shown(word.value) for word in (one.name, *one.args)]
                 for one in group.directive.block or ()
                 if one.name != "server"
             ],
-            file=shown(group.directive.file),
-            line=group.directive.line,
-        )
+            "file": shown(group.directive.file),
+            "line": group.directive.line,
+        }
         for group in _groups(config)
     ]
 
@@ -145,7 +147,7 @@ def endpoints(all_passes: Iterable[Pass]) -> list[Endpoint]:
     for one in all_passes:
         for address, directive in one.ends:
             endpoint = found.setdefault((address.key, one.target.protocol), _endpoint(address, one.target.protocol))
-            position = Position(file=shown(directive.file), line=directive.line)
+            position: Position = {"file": shown(directive.file), "line": directive.line}
             if position not in endpoint["written_at"]:
                 endpoint["written_at"].append(position)
     return list(found.values())
@@ -242,28 +244,28 @@ def _route_name(one: Pass) -> str:
 
 
 def _upstream_server(server: Server) -> UpstreamServer:
-    return UpstreamServer(
-        address=redacted(shown(_value(server.directive, 0))),
-        endpoint=shown(server.address.key) if server.address else None,
-        parameters=[shown(arg.value) for arg in server.directive.args[1:]],
-        line=server.directive.line,
-        file=shown(server.directive.file),
-    )
+    return {
+        "address": redacted(shown(_value(server.directive, 0))),
+        "endpoint": shown(server.address.key) if server.address else None,
+        "parameters": [shown(arg.value) for arg in server.directive.args[1:]],
+        "line": server.directive.line,
+        "file": shown(server.directive.file),
+    }
 
 
 def _endpoint(address: Address, protocol: str) -> Endpoint:
     host = address.host
-    return Endpoint(
-        key=shown(address.key),
-        transport=address.transport,
-        host=None if host is None else shown(host),
-        port=address.port,
-        path=None if address.path is None else shown(address.path),
-        protocol=protocol,
-        addresses=[host] if host is not None and is_ip(host) else [],
-        resolve_error=None,
-        written_at=[],
-    )
+    return {
+        "key": shown(address.key),
+        "transport": address.transport,
+        "host": None if host is None else shown(host),
+        "port": address.port,
+        "path": None if address.path is None else shown(address.path),
+        "protocol": protocol,
+        "addresses": [host] if host is not None and is_ip(host) else [],
+        "resolve_error": None,
+        "written_at": [],
+    }
 
 
 def is_ip(host: str) -> bool:

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from typing import Collection, Iterable
+from typing import TYPE_CHECKING, Collection, Iterable
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._address import PASS_PROTOCOLS
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes import Pass
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Settings
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Settings
 
 #: What decides how nginx talks to an upstream, without the prefix of the protocol's module: "proxy_", "uwsgi_" ...
 _OF_MODULE = (

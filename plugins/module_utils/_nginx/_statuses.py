@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator
+from typing import TYPE_CHECKING, Iterable, Iterator
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._config import Config, Directive
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigStatus
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigStatus
 
 _STATUSES = ("500", "502", "503", "504")
 
@@ -30,16 +32,16 @@ def _below(
 ) -> Iterator[ConfigStatus]:
     for one in block:
         for status in _made_by(one):
-            yield ConfigStatus(
-                status=int(status),
-                directive=shown(one.name.value),
-                arguments=[shown(arg.value) for arg in one.args],
-                server_names=list(names),
-                location=location,
-                conditional=conditional,
-                file=shown(one.file),
-                line=one.line,
-            )
+            yield {
+                "status": int(status),
+                "directive": shown(one.name.value),
+                "arguments": [shown(arg.value) for arg in one.args],
+                "server_names": list(names),
+                "location": location,
+                "conditional": conditional,
+                "file": shown(one.file),
+                "line": one.line,
+            }
         if one.name == "server":
             names_of = tuple(
                 shown(arg.value) for each in one.block or () if each.name == "server_name" for arg in each.args

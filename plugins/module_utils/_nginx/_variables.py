@@ -23,11 +23,11 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._routes imp
     parsed_address,
 )
 
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
+_VARIABLE = r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))"
 _BLOCKS = ("map", "split_clients", "geo")
 _NO_VALUES = ("hostnames", "volatile", "include", "ranges", "delete", "proxy", "proxy_recursive")
 _OF_THE_HOST = ("$host", "$http_host", "$server_name", "$ssl_server_name")
-_PLAIN_NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+_PLAIN_NAME = r"[a-z0-9-]+(?:\.[a-z0-9-]+)+"
 
 
 def with_choices(config: Config, passes: Iterable[Pass]) -> list[Pass]:
@@ -45,7 +45,7 @@ def _is_undecided(one: Pass) -> bool:
 
 def _with_choices(one: Pass, blocks: Sequence[Directive], groups: dict[str, Group]) -> Pass:
     text = one.directive.args[0].value
-    variable = _VARIABLE.search(text)
+    variable = re.search(_VARIABLE, text)
     if variable is None:
         return one
     name = f"${variable['braced'] or variable['plain']}"
@@ -107,12 +107,12 @@ def _block_values(one: Pass, name: str, blocks: Iterable[Directive]) -> Iterator
 def _is_by_host(one: Pass, block: Directive, entries: Iterable[str]) -> bool:
     """Whether the names of the server alone decide."""
     by_host = block.name == "map" and block.args[0].value in _OF_THE_HOST
-    plain = all(_PLAIN_NAME.fullmatch(name.lower()) for name in one.server_names)
+    plain = all(re.fullmatch(_PLAIN_NAME, name.lower()) for name in one.server_names)
     return (
         by_host
         and bool(one.server_names)
         and plain
-        and all(_PLAIN_NAME.fullmatch(key) or key == "default" for key in entries)
+        and all(re.fullmatch(_PLAIN_NAME, key) or key == "default" for key in entries)
     )
 
 

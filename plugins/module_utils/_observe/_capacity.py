@@ -10,15 +10,17 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Capacity, Filesystem, LogRotation
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._security import read_security
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Capacity, Filesystem, LogRotation
+
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs")  # asking them may never come back
 _LOGROTATE = Path("/etc/logrotate.conf")
-_ESCAPE = re.compile(r"\\(\d{3})")
+_ESCAPE = r"\\(\d{3})"
 _MOST_CONFIGS = 500
 _MOST_BYTES = 1 << 20
 
@@ -47,7 +49,7 @@ def parse_mounts(text: str) -> list[Mount]:
     found = []
     for line in text.splitlines():
         before, _dash, after = line.partition(" - ")
-        place = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), before.split()[4])
+        place = re.sub(_ESCAPE, lambda match: chr(int(match[1], 8)), before.split()[4])
         found.append(Mount(place=place, kind=after.split()[0]))
     return found[::-1]
 
@@ -84,15 +86,15 @@ def _filesystem(mount: Mount, paths: list[str], *, notes: Notes) -> Filesystem |
     except OSError as error:
         notes.miss(what, error)
         return None
-    return Filesystem(
-        mount=mount.place,
-        paths=paths,
-        size=room.f_blocks * room.f_frsize,
-        free=room.f_bavail * room.f_frsize,
-        inodes=room.f_files,
-        inodes_free=room.f_favail,
-        read_only=bool(room.f_flag & os.ST_RDONLY),
-    )
+    return {
+        "mount": mount.place,
+        "paths": paths,
+        "size": room.f_blocks * room.f_frsize,
+        "free": room.f_bavail * room.f_frsize,
+        "inodes": room.f_files,
+        "inodes_free": room.f_favail,
+        "read_only": bool(room.f_flag & os.ST_RDONLY),
+    }
 
 
 # --- logrotate --------------------------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ def covers(pattern: str, path: str) -> bool:
 
 def log_rotation(paths: Iterable[str], rotations: Sequence[Rotation]) -> list[LogRotation]:
     """For every log that is there, by its own path or by that which a link leads to."""
-    found = []
+    found: list[LogRotation] = []
     for path in sorted(set(paths)):
         try:
             size = Path(path).stat().st_size
@@ -162,7 +164,7 @@ def log_rotation(paths: Iterable[str], rotations: Sequence[Rotation]) -> list[Lo
             continue  # said where the log is read
         names = {path, os.path.realpath(path)}  # noqa: PTH118, RUF100
         by = next((one.file for one in rotations if any(covers(p, name) for p in one.patterns for name in names)), None)
-        found.append(LogRotation(path=path, by=by, size=size))
+        found.append({"path": path, "by": by, "size": size})
     return found
 
 
@@ -178,13 +180,13 @@ def read_capacity(*, logs: Iterable[str], written: Iterable[str], masters: Seque
     except OSError as error:
         notes.miss("memory (/proc/meminfo)", error)
     security = read_security(masters, notes=notes)
-    return Capacity(
-        cpus=os.cpu_count() or 0,
-        memory=memory.get("MemTotal", 0),
-        memory_available=memory.get("MemAvailable", 0),
-        filesystems=read_filesystems([*logs, *written], notes=notes),
-        log_rotation=log_rotation(files, read_rotations(notes=notes)) if files else [],
-        selinux=security.selinux,
-        apparmor=security.apparmor,
-        denials=security.denials,
-    )
+    return {
+        "cpus": os.cpu_count() or 0,
+        "memory": memory.get("MemTotal", 0),
+        "memory_available": memory.get("MemAvailable", 0),
+        "filesystems": read_filesystems([*logs, *written], notes=notes),
+        "log_rotation": log_rotation(files, read_rotations(notes=notes)) if files else [],
+        "selinux": security.selinux,
+        "apparmor": security.apparmor,
+        "denials": security.denials,
+    }

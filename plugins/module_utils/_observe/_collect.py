@@ -8,19 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    SCHEMA_VERSION,
-    AccessLogSetting,
-    AppServer,
-    Capacity,
-    Endpoint,
-    EndpointKey,
-    ErrorLogSetting,
-    Observation,
-    Unit,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._capacity import read_capacity
@@ -42,8 +31,19 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import read_socket_files
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units
+from ansible_collections.sre.bad_gateway.plugins.module_utils._version import COLLECTION_VERSION, SCHEMA_VERSION
 
-COLLECTION_VERSION = "0.1.0"
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        AccessLogSetting,
+        AppServer,
+        Capacity,
+        Endpoint,
+        EndpointKey,
+        ErrorLogSetting,
+        Observation,
+        Unit,
+    )
 
 #: What to speak with an app server that no route uses.
 _PROTOCOLS = {"uwsgi": "uwsgi", "php-fpm": "fastcgi"}
@@ -75,17 +75,17 @@ def _key_endpoint(key: EndpointKey, *, protocol: str) -> Endpoint:
     host, _colon, port = rest.rpartition(":")
     bare = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
     tcp = transport == "tcp"
-    return Endpoint(
-        key=key,
-        transport=transport,
-        host=bare if tcp else None,
-        port=int(port) if tcp else None,
-        path=None if tcp else rest,
-        protocol=protocol,
-        addresses=[bare] if tcp else [],
-        resolve_error=None,
-        written_at=[],
-    )
+    return {
+        "key": key,
+        "transport": transport,
+        "host": bare if tcp else None,
+        "port": int(port) if tcp else None,
+        "path": None if tcp else rest,
+        "protocol": protocol,
+        "addresses": [bare] if tcp else [],
+        "resolve_error": None,
+        "written_at": [],
+    }
 
 
 def _serves(listener: Endpoint, endpoint: Endpoint) -> bool:
@@ -158,33 +158,33 @@ def observe(options: ObserveOptions) -> Observation:
     looked = look(nginxes, unrouted, mode=options.probe, seconds=left, notes=notes)
     paths = [endpoint["path"] for endpoint in endpoints if endpoint["path"]]
     host = read_host(systemd=units.systemd, notes=notes)
-    return Observation(
-        schema=SCHEMA_VERSION,
-        collection_version=COLLECTION_VERSION,
-        observed_at=observed_at,
-        host=host,
-        nginx=[nginx.shown for nginx in nginxes],
-        endpoints=[*endpoints, *unrouted],
-        listeners=listeners,
-        socket_files=read_socket_files(paths, listeners=listeners, table=table, denied=looked.denied, notes=notes),
-        units=[facts.unit for facts in units.facts],
-        app_servers=apps,
-        probes=looked.probes,
-        error_logs=read_error_logs(
+    return {
+        "schema": SCHEMA_VERSION,
+        "collection_version": COLLECTION_VERSION,
+        "observed_at": observed_at,
+        "host": host,
+        "nginx": [nginx.shown for nginx in nginxes],
+        "endpoints": [*endpoints, *unrouted],
+        "listeners": listeners,
+        "socket_files": read_socket_files(paths, listeners=listeners, table=table, denied=looked.denied, notes=notes),
+        "units": [facts.unit for facts in units.facts],
+        "app_servers": apps,
+        "probes": looked.probes,
+        "error_logs": read_error_logs(
             _error_log_settings(nginxes), units=units_by_log(nginxes), window=options.logs, notes=notes
         ),
-        access_logs=read_access_logs(_access_log_settings(nginxes), window=options.logs.quarter, notes=notes),
-        journals=read_journals(
+        "access_logs": read_access_logs(_access_log_settings(nginxes), window=options.logs.quarter, notes=notes),
+        "journals": read_journals(
             _journal_units(nginxes, apps, units=units), logs=app_logs(apps), since=options.logs.since, notes=notes
         ),
-        network=read_network(
+        "network": read_network(
             [*endpoints, *unrouted],
             own=host["addresses"],
             uids=worker_uids(nginxes),
             overflows_before=overflows,
             notes=notes,
         ),
-        capacity=_capacity(nginxes, sockets=paths, notes=notes),
-        missed=notes.entries,
-        seconds=round(time.monotonic() - started, 3),
-    )
+        "capacity": _capacity(nginxes, sockets=paths, notes=notes),
+        "missed": notes.entries,
+        "seconds": round(time.monotonic() - started, 3),
+    }

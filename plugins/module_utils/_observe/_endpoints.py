@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, EndpointKey
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import Manner, default_manner, manners
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import Nginx, viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, EndpointKey
 
 _NOBODY = Viewpoint(instance="", pid=None, credentials=None)
 

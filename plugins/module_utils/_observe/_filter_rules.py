@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, FilterRule
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filter_tables import Filters
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import is_local
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._packet_filter import Packet, hit, user_of
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, FilterRule
 
 
 def packets(endpoint: Endpoint, *, own: set[str], uids: Sequence[int | None]) -> Iterator[Packet]:
@@ -48,16 +51,16 @@ def filter_rules(
             text = filters.text(stopped.table, stopped.rule)
             rule = found.setdefault(
                 (stopped.table.tool, where, text),
-                FilterRule(
-                    tool=stopped.table.tool,
-                    where=where,
-                    rule=text,
-                    verdict=str(stopped.rule.verdict),
-                    endpoints=[],
-                    user=user_of(stopped.rule),
-                    certain=stopped.certain,
-                    packets=stopped.rule.packets,
-                ),
+                {
+                    "tool": stopped.table.tool,
+                    "where": where,
+                    "rule": text,
+                    "verdict": str(stopped.rule.verdict),
+                    "endpoints": [],
+                    "user": user_of(stopped.rule),
+                    "certain": stopped.certain,
+                    "packets": stopped.rule.packets,
+                },
             )
             rule["certain"] = rule["certain"] or stopped.certain
             if endpoint["key"] not in rule["endpoints"]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import program_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
@@ -29,6 +29,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets 
     parse_tcp,
     parse_unix,
 )
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 
 #: So many namespaces are looked into; a host with thousands of containers has its own tools.
 _MOST = 32
@@ -69,22 +72,22 @@ def _listener(found: Socket, *, owner: Process, network: str) -> Listener:
             facts = file_facts(Path(found.address))
         except OSError:
             facts = None
-    return Listener(
-        transport=found.transport,
-        address=found.address,
-        port=found.port,
-        inode=found.inode,
-        pid=owner.pid,
-        process=owner.name,
-        unit=owner.unit,
-        backlog=None,
-        queued=None,
-        network_namespace=network,
-        file_exists=facts.exists if facts else None,
-        file_is_this_socket=None,
-        file_mode=facts.mode if facts else None,
-        file_owner=facts.owner if facts else None,
-    )
+    return {
+        "transport": found.transport,
+        "address": found.address,
+        "port": found.port,
+        "inode": found.inode,
+        "pid": owner.pid,
+        "process": owner.name,
+        "unit": owner.unit,
+        "backlog": None,
+        "queued": None,
+        "network_namespace": network,
+        "file_exists": facts.exists if facts else None,
+        "file_is_this_socket": None,
+        "file_mode": facts.mode if facts else None,
+        "file_owner": facts.owner if facts else None,
+    }
 
 
 def _networks_of_apps(table: ProcessTable, own: int) -> dict[int, Process]:

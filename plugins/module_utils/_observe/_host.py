@@ -12,11 +12,14 @@ import platform
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import HostInfo
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import namespace_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import HostInfo
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -51,13 +54,13 @@ def _network_namespace(notes: Notes) -> str:
 
 
 def read_host(*, systemd: bool, notes: Notes) -> HostInfo:
-    return HostInfo(
-        hostname=socket.gethostname(),
-        addresses=own_addresses(notes),
-        boot_id=_boot_id(notes),
-        network_namespace=_network_namespace(notes),
-        local_time=time.strftime("%Y/%m/%d %H:%M:%S"),
-        python=platform.python_version(),
-        uid=os.geteuid(),
-        systemd=systemd,
-    )
+    return {
+        "hostname": socket.gethostname(),
+        "addresses": own_addresses(notes),
+        "boot_id": _boot_id(notes),
+        "network_namespace": _network_namespace(notes),
+        "local_time": time.strftime("%Y/%m/%d %H:%M:%S"),
+        "python": platform.python_version(),
+        "uid": os.geteuid(),
+        "systemd": systemd,
+    }

@@ -13,9 +13,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ConfigMessage, ConfigTest, Settings
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import (
     Process,
@@ -25,21 +24,24 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import SEARCH_PATH, Notes, run
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
 
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        ConfigMessage,
+        ConfigTest,
+        Settings,
+    )
+
 _NAMES = ("nginx", "openresty", "angie", "tengine")
-_MASTER_TITLE = re.compile(r"^nginx: master process (?P<command>.*)$", re.DOTALL)
+_MASTER_TITLE = r"(?s)^nginx: master process (?P<command>.*)$"
 # The title holds the arguments joined with blanks; `-g` may hold blanks itself and ends where another option begins.
-_OPTION = re.compile(r"(?:^|\s)-(?P<letter>[cpge])\s*(?P<value>.*?)(?=\s-[cpgetTqsvVh?]+(?:\s|$)|\s*$)", re.DOTALL)
-_VERSION = re.compile(
-    r"^(?P<name>\w+) version: (?P<product>[\w.-]+)/(?P<version>\d[\w.-]*)(?: \((?P<extra>[^)]*)\))?", re.MULTILINE
-)
-_CONFIGURE_OPTION = re.compile(
+_OPTION = r"(?s)(?:^|\s)-(?P<letter>[cpge])\s*(?P<value>.*?)(?=\s-[cpgetTqsvVh?]+(?:\s|$)|\s*$)"
+_VERSION = r"(?m)^(?P<name>\w+) version: (?P<product>[\w.-]+)/(?P<version>\d[\w.-]*)(?: \((?P<extra>[^)]*)\))?"
+_CONFIGURE_OPTION = (
     r"--(?P<name>prefix|conf-path|error-log-path|http-log-path|user|http-[a-z-]+-temp-path)=(?P<value>'[^']*'|\S+)"
 )
 # `nginx: [emerg] ...` while the configuration is read; afterwards lines as in the error log it opened.
-_TEST_LINE = re.compile(
-    r"^(?:nginx:|\d{4}/\d\d/\d\d [\d:]{8}) \[(?P<level>\w+)\] (?:\d+#\d+: )?(?P<message>.*)$", re.MULTILINE
-)
-_POSITION = re.compile(r"^(?P<message>.*) in (?P<file>/.+):(?P<line>\d+)$")
+_TEST_LINE = r"(?m)^(?:nginx:|\d{4}/\d\d/\d\d [\d:]{8}) \[(?P<level>\w+)\] (?:\d+#\d+: )?(?P<message>.*)$"
+_POSITION = r"^(?P<message>.*) in (?P<file>/.+):(?P<line>\d+)$"
 _VERSION_SECONDS = 5
 _TEST_SECONDS = 30  # a thousand certificates take 3 s on a quiet machine, and ten times that on a busy one
 _CLOCK_TOLERANCE = 0.05  # start times come in ticks of 10 ms, file times do not
@@ -95,7 +97,7 @@ class Instance(NamedTuple):
 
 def parse_command(words: str, *, binary: str, directory: str = "/") -> Command:
     """`-c`, `-p`, `-g` and `-e` of a command line whose arguments were joined with blanks."""
-    options = {match["letter"]: match["value"].strip() for match in _OPTION.finditer(words)}
+    options = {match["letter"]: match["value"].strip() for match in re.finditer(_OPTION, words)}
     return Command(
         binary=binary,
         config=options.get("c"),
@@ -108,12 +110,12 @@ def parse_command(words: str, *, binary: str, directory: str = "/") -> Command:
 
 def parse_build(text: str) -> Build:
     """The output of `nginx -V`."""
-    version = _VERSION.search(text)
+    version = re.search(_VERSION, text)
     if not version:
         return Build()
     product = version["product"].lower()
     plus = "nginx-plus" in (version["extra"] or "")
-    options = {match["name"]: match["value"].strip("'") for match in _CONFIGURE_OPTION.finditer(text)}
+    options = {match["name"]: match["value"].strip("'") for match in re.finditer(_CONFIGURE_OPTION, text)}
     default = Build()
     return Build(
         version=version["version"],
@@ -132,15 +134,15 @@ def parse_build(text: str) -> Build:
 
 
 def _config_message(level: str, text: str) -> ConfigMessage:
-    place = _POSITION.match(text)
+    place = re.match(_POSITION, text)
     if place is None:
-        return ConfigMessage(level=level, message=text, file=None, line=None)
-    return ConfigMessage(level=level, message=place["message"], file=place["file"], line=int(place["line"]))
+        return {"level": level, "message": text, "file": None, "line": None}
+    return {"level": level, "message": place["message"], "file": place["file"], "line": int(place["line"])}
 
 
 def parse_test(text: str) -> list[ConfigMessage]:
     """The messages of `nginx -t`, as they stand on standard error."""
-    return [_config_message(match["level"], match["message"]) for match in _TEST_LINE.finditer(text)]
+    return [_config_message(match["level"], match["message"]) for match in re.finditer(_TEST_LINE, text)]
 
 
 def _absolute(path: str, *, base: str) -> str:
@@ -282,7 +284,7 @@ def temporary_paths(instance: Instance, settings: Settings) -> list[str]:
 def _running(table: ProcessTable, *, builds: _Builds, notes: Notes) -> list[Instance]:
     found = []
     for process in table:
-        title = _MASTER_TITLE.match(" ".join(process.argv).rstrip())
+        title = re.match(_MASTER_TITLE, " ".join(process.argv).rstrip())
         if not title:
             continue
         if _other_root(process.pid, proc=table.proc):
@@ -404,18 +406,18 @@ def _permission_only(messages: Sequence[ConfigMessage]) -> bool:
 def check_config(instance: Instance) -> ConfigTest:
     """`nginx -t` as the instance itself would start."""
     if not instance.command.binary:
-        return ConfigTest(ran=False, ok=False, why="no nginx binary was found", messages=[])
+        return {"ran": False, "ok": False, "why": "no nginx binary was found", "messages": []}
     argv = [instance.command.binary, "-t", "-c", instance.config, "-p", instance.prefix]
     if instance.command.directives:
         argv += ["-g", instance.command.directives]
     ran = run(argv, seconds=_TEST_SECONDS)
     messages = parse_test(ran.stderr)
     if ran.status is None:
-        return ConfigTest(ran=False, ok=False, why=ran.why, messages=[])
+        return {"ran": False, "ok": False, "why": ran.why, "messages": []}
     if ran.status != 0 and os.geteuid() != 0 and _permission_only(messages):
         why = "nginx -t needs permissions that this user has not: " + messages[-1]["message"]
-        return ConfigTest(ran=False, ok=False, why=why, messages=messages)
-    return ConfigTest(ran=True, ok=ran.status == 0, why="", messages=messages)
+        return {"ran": False, "ok": False, "why": why, "messages": messages}
+    return {"ran": True, "ok": ran.status == 0, "why": "", "messages": messages}
 
 
 def runs_as_configured(instance: Instance, files: Iterable[str]) -> bool | None:

@@ -10,12 +10,14 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance, Route, Settings
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance, Route, Settings
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_SCHEME = re.compile(r"(?i)^(?P<scheme>[a-z]+)://")
+
+_VARIABLE = r"\$(?:\{(\w+)\}|(\w+))"
+_SCHEME = r"(?i)^(?P<scheme>[a-z]+)://"
 _TLS_SCHEMES = ("https", "grpcs", "suwsgi")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # Which versions nginx offers to upstreams by default, by its own version.
@@ -67,7 +69,7 @@ def manners(instance: NginxInstance) -> dict[tuple[str, str], Manner]:
 def manner_of(route: Route, settings: Settings, *, version: str, prefix: str) -> Manner:
     """`prefix` is what the paths of certificates count from: the directory of the main file."""
     names = {"proxy_host": _proxy_host(route["target"]), **_server_variables(route)}
-    scheme = _SCHEME.match(route["target"])
+    scheme = re.match(_SCHEME, route["target"])
     tls = None
     if scheme and scheme["scheme"].lower() in _TLS_SCHEMES:
         tls = _tls(settings, family=route["directive"].split("_")[0], names=names, version=version, prefix=prefix)
@@ -76,7 +78,7 @@ def manner_of(route: Route, settings: Settings, *, version: str, prefix: str) ->
 
 def _protocol(route: Route) -> str:
     """As the endpoint's `protocol` has it."""
-    scheme = _SCHEME.match(route["target"])
+    scheme = re.match(_SCHEME, route["target"])
     name = scheme["scheme"].lower() if scheme else ""
     return {"": route["directive"].split("_")[0], "suwsgi": "uwsgi"}.get(name, name)
 
@@ -89,7 +91,7 @@ def _server_variables(route: Route) -> dict[str, str]:
 
 def _proxy_host(target: str) -> str:
     """$proxy_host: with its port unless that is the scheme's own, and `localhost` for a unix socket."""
-    scheme = _SCHEME.match(target)
+    scheme = re.match(_SCHEME, target)
     rest = target[scheme.end() :] if scheme else target
     if rest.startswith("unix:"):
         return NO_NAME
@@ -102,10 +104,10 @@ def _expanded(text: str, names: Mapping[str, str]) -> str | None:
     """A value with its variables; None when it holds one whose value only a request has."""
     if "$" not in text:
         return text
-    words = _VARIABLE.findall(text)
+    words = re.findall(_VARIABLE, text)
     if any((braced or plain) not in names for braced, plain in words):
         return None
-    return _VARIABLE.sub(lambda match: names[match[1] or match[2]], text)
+    return re.sub(_VARIABLE, lambda match: names[match[1] or match[2]], text)
 
 
 def _first(settings: Settings, name: str, default: str = "") -> str:

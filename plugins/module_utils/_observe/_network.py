@@ -12,18 +12,21 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    Connections,
-    Endpoint,
-    FilterRule,
-    Network,
-    NetworkPath,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._filters_found import find_filters
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._host import is_local
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        Connections,
+        Endpoint,
+        FilterRule,
+        Network,
+        NetworkPath,
+    )
 
 _PROC = Path("/proc")
 _SYSCTLS = (
@@ -100,18 +103,18 @@ def _path(address: str, neighbours: dict[str, str]) -> NetworkPath:
         route = _netlink.route_to(address)
     except OSError as error:
         why = _ROUTE_ERRORS.get(error.errno or 0) or reason(error)
-        return NetworkPath(address=address, reachable=False, why=why, interface=None, neighbour=None)
+        return {"address": address, "reachable": False, "why": why, "interface": None, "neighbour": None}
     try:
         interface = socket.if_indextoname(route.interface) if route.interface else None
     except OSError:
         interface = None
-    return NetworkPath(
-        address=address,
-        reachable=True,
-        why="",
-        interface=interface,
-        neighbour=neighbours.get(route.gateway or address),
-    )
+    return {
+        "address": address,
+        "reachable": True,
+        "why": "",
+        "interface": interface,
+        "neighbour": neighbours.get(route.gateway or address),
+    }
 
 
 # --- connections ------------------------------------------------------------------------------------------------------
@@ -133,14 +136,14 @@ def count_connections(lines: Iterable[str], wanted: dict[str, Connections]) -> N
 
 
 def read_connections(ends: Iterable[tuple[str, int]], *, notes: Notes, proc: Path = _PROC) -> list[Connections]:
-    wanted = {
-        encode_address(address, port): Connections(
-            address=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
-            established=0,
-            syn_sent=0,
-            time_wait=0,
-            close_wait=0,
-        )
+    wanted: dict[str, Connections] = {
+        encode_address(address, port): {
+            "address": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            "established": 0,
+            "syn_sent": 0,
+            "time_wait": 0,
+            "close_wait": 0,
+        }
         for address, port in sorted(set(ends))
     }
     for name in ("tcp", "tcp6") if wanted else ():
@@ -193,17 +196,17 @@ def read_network(
     local = set(own)
     ends = [(address, one["port"]) for one in endpoints if one["port"] for address in one["addresses"]]
     overflows = listen_overflows(notes=notes, proc=proc)
-    return Network(
-        filters=_filter_rules(endpoints, own=local, uids=uids, notes=notes) if ends else [],
-        paths=read_paths((address for address, _port in ends if not is_local(address, local)), notes=notes),
-        connections=read_connections(
+    return {
+        "filters": _filter_rules(endpoints, own=local, uids=uids, notes=notes) if ends else [],
+        "paths": read_paths((address for address, _port in ends if not is_local(address, local)), notes=notes),
+        "connections": read_connections(
             ((address, port) for address, port in ends if "%" not in address), notes=notes, proc=proc
         ),
-        sysctls=read_sysctls(proc=proc),
-        listen_overflows=overflows,
-        listen_overflows_while_looking=None
+        "sysctls": read_sysctls(proc=proc),
+        "listen_overflows": overflows,
+        "listen_overflows_while_looking": None
         if overflows is None or overflows_before is None
         else overflows - overflows_before,
-        conntrack_count=_number(proc / "sys/net/netfilter/nf_conntrack_count"),
-        conntrack_max=_number(proc / "sys/net/netfilter/nf_conntrack_max"),
-    )
+        "conntrack_count": _number(proc / "sys/net/netfilter/nf_conntrack_count"),
+        "conntrack_max": _number(proc / "sys/net/netfilter/nf_conntrack_max"),
+    }

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._endpoints import look, merged, resolve
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import Nginx, read_nginxes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import NginxInstance
 
 _SECONDS = 5.0  # for all look-ups of names, and for all probes
 

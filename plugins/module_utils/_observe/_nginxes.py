@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
     _config,
@@ -21,18 +21,20 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx import (
     _variables,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._nginx._lexer import shown as printable
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    ConfigTest,
-    Endpoint,
-    NginxInstance,
-    Settings,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _instances
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable, namespace_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import HIDDEN, is_secret_name, redact
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        ConfigTest,
+        Endpoint,
+        NginxInstance,
+        Settings,
+    )
 
 
 class Nginx(NamedTuple):
@@ -104,33 +106,33 @@ def _read_instance(instance: _instances.Instance, test: Future[ConfigTest], *, s
     routes, (settings, numbers) = _routes.routes(passes), _settings.route_settings(passes)
     for route, number in zip(routes, numbers):
         route["settings"] = number
-    shown = NginxInstance(
-        id=_instance_id(instance, several=several),
-        running=instance.pid is not None,
-        pid=instance.pid,
-        binary=instance.command.binary,
-        version=instance.build.version,
-        flavour=instance.build.flavour,
-        config=config.main,
-        prefix=instance.prefix,
-        user=user,
-        unit=instance.unit,
-        config_readable=config.whole,
-        config_errors=list(config.messages),
-        test=test.result(),
-        files=[printable(file) for file in config.files],
-        routes=routes,
-        upstreams=_routes.upstreams(config),
-        error_logs=_logs.error_logs(config, default=log),
-        access_logs=_logs.access_logs(config, default=instance.build.access_log),
-        settings=_settings.nginx_settings(config),
-        route_settings=[_without_secrets(each) for each in settings],
-        statuses=_statuses.config_statuses(config),
-        open_files_limit=instance.open_files_limit,
-        open_files=instance.open_files,
-        workers_since=_local_time(instance.workers_since),
-        runs_as_configured=_instances.runs_as_configured(instance, config.files),
-    )
+    shown: NginxInstance = {
+        "id": _instance_id(instance, several=several),
+        "running": instance.pid is not None,
+        "pid": instance.pid,
+        "binary": instance.command.binary,
+        "version": instance.build.version,
+        "flavour": instance.build.flavour,
+        "config": config.main,
+        "prefix": instance.prefix,
+        "user": user,
+        "unit": instance.unit,
+        "config_readable": config.whole,
+        "config_errors": list(config.messages),
+        "test": test.result(),
+        "files": [printable(file) for file in config.files],
+        "routes": routes,
+        "upstreams": _routes.upstreams(config),
+        "error_logs": _logs.error_logs(config, default=log),
+        "access_logs": _logs.access_logs(config, default=instance.build.access_log),
+        "settings": _settings.nginx_settings(config),
+        "route_settings": [_without_secrets(each) for each in settings],
+        "statuses": _statuses.config_statuses(config),
+        "open_files_limit": instance.open_files_limit,
+        "open_files": instance.open_files,
+        "workers_since": _local_time(instance.workers_since),
+        "runs_as_configured": _instances.runs_as_configured(instance, config.files),
+    }
     return Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(passes))
 
 

@@ -14,9 +14,8 @@ import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._connection import Call, Result
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._manners import Manner
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import (
@@ -27,6 +26,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_ch
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import namespace_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Endpoint, Probe
 
 
 class Wanted(NamedTuple):
@@ -169,18 +171,18 @@ def _shown_address(one: Call) -> str:
 
 
 def _probe_of(wanted: Wanted, address: str, result: Result, *, instance: str, job: _Job, milliseconds: int) -> Probe:
-    return Probe(
-        endpoint=wanted.endpoint,
-        protocol=wanted.protocol,
-        address=address,
-        outcome=result.outcome,
-        phase=result.phase,
-        errno=result.errno,
-        detail=result.detail,
-        status=result.status,
-        speaks=result.speaks,
-        instance=instance,
-        user=job.user or _user(os.geteuid()),
-        as_nginx=job.as_nginx,
-        milliseconds=milliseconds,
-    )
+    return {
+        "endpoint": wanted.endpoint,
+        "protocol": wanted.protocol,
+        "address": address,
+        "outcome": result.outcome,
+        "phase": result.phase,
+        "errno": result.errno,
+        "detail": result.detail,
+        "status": result.status,
+        "speaks": result.speaks,
+        "instance": instance,
+        "user": job.user or _user(os.geteuid()),
+        "as_nginx": job.as_nginx,
+        "milliseconds": milliseconds,
+    }

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-_STATUS = re.compile(rb"^HTTP/\d(?:\.\d)? (?P<code>\d{3})[^\r\n]*")
-_CGI_STATUS = re.compile(rb"^Status: ?(?P<code>\d{3})[^\r\n]*", re.MULTILINE | re.IGNORECASE)
-_FCGI_STATUS = re.compile(rb"Status: ?(?P<code>\d{3})[^\r\n]*", re.IGNORECASE)  # after a record's header
+_STATUS = rb"^HTTP/\d(?:\.\d)? (?P<code>\d{3})[^\r\n]*"
+_CGI_STATUS = rb"(?mi)^Status: ?(?P<code>\d{3})[^\r\n]*"
+_FCGI_STATUS = rb"(?i)Status: ?(?P<code>\d{3})[^\r\n]*"  # after a record's header
 _PLAIN_TO_TLS = (
     b"plain HTTP request was sent to HTTPS port",  # nginx
     b"speaking plain HTTP to an SSL-enabled server port",  # Apache
@@ -31,16 +31,16 @@ TLS = {"https": "http", "grpcs": "grpc"}
 
 #: How servers of other protocols than ours begin.
 _BANNERS = (
-    (re.compile(rb"HTTP/\d"), "http"),
-    (re.compile(rb"(?i)Status: ?\d{3}"), "cgi"),
-    (re.compile(rb"[\x15\x16]\x03[\x00-\x04]"), "tls"),
-    (re.compile(rb"SSH-\d"), "ssh"),
-    (re.compile(rb"-(?:ERR|DENIED|NOAUTH|LOADING|WRONGTYPE)\b|\+PONG"), "redis"),
-    (re.compile(rb"220[ -]"), "smtp or ftp"),
-    (re.compile(rb"\* OK\b"), "imap"),
-    (re.compile(rb"\+OK\b"), "pop3"),
-    (re.compile(rb"ERROR\r\n"), "memcached"),
-    (re.compile(rb"AMQP"), "amqp"),
+    (rb"HTTP/\d", "http"),
+    (rb"(?i)Status: ?\d{3}", "cgi"),
+    (rb"[\x15\x16]\x03[\x00-\x04]", "tls"),
+    (rb"SSH-\d", "ssh"),
+    (rb"-(?:ERR|DENIED|NOAUTH|LOADING|WRONGTYPE)\b|\+PONG", "redis"),
+    (rb"220[ -]", "smtp or ftp"),
+    (rb"\* OK\b", "imap"),
+    (rb"\+OK\b", "pop3"),
+    (rb"ERROR\r\n", "memcached"),
+    (rb"AMQP", "amqp"),
 )
 
 
@@ -142,7 +142,7 @@ QUESTIONS = {
 
 def spoken(data: bytes) -> str | None:
     """The protocol that the first bytes of a server belong to."""
-    known = next((name for pattern, name in _BANNERS if pattern.match(data)), None)
+    known = next((name for pattern, name in _BANNERS if re.match(pattern, data)), None)
     if known:
         return known
     if len(data) >= 8 and data[0] == 1 and data[1] in _FCGI_TYPES:
@@ -160,7 +160,7 @@ def _shown(data: bytes) -> str:
 
 
 def _read_http(data: bytes) -> Answer | None:
-    line = _STATUS.match(data)
+    line = re.match(_STATUS, data)
     if not line:
         return None
     status, detail = int(line["code"]), line[0].decode("latin-1")
@@ -170,7 +170,7 @@ def _read_http(data: bytes) -> Answer | None:
 
 
 def _read_cgi(data: bytes) -> Answer | None:
-    status = _CGI_STATUS.search(data)
+    status = re.search(_CGI_STATUS, data)
     if status:
         return Answer(outcome="answered", detail=status[0].decode("latin-1"), status=int(status["code"]))
     return _read_http(data)  # an app server may begin with HTTP's status line, and nginx takes it
@@ -179,7 +179,7 @@ def _read_cgi(data: bytes) -> Answer | None:
 def _read_fastcgi(data: bytes) -> Answer | None:
     if spoken(data) != "fastcgi":
         return None
-    status = _FCGI_STATUS.search(data)
+    status = re.search(_FCGI_STATUS, data)
     detail = status[0].decode("latin-1") if status else f"FastCGI {_FCGI_TYPES[data[1]]}"
     return Answer(outcome="answered", detail=detail, status=int(status["code"]) if status else None)
 

@@ -11,46 +11,43 @@ from collections.abc import Iterable, Mapping
 
 HIDDEN = "***"
 
-_SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase|$)|(?:^|[_-])pass(?:[_-]|$)|pwd|secret|token|credential"
+_SENSITIVE_NAME = (
+    r"(?i)pass(?:word|wd|phrase|$)|(?:^|[_-])pass(?:[_-]|$)|pwd|secret|token|credential"
     r"|(?:api|access|private|signing|encryption|auth)[_-]?key"
-    r"|(?:^|[_-])auth(?:$|orization)|(?:^|[_-])dsn$|cookie",
-    re.IGNORECASE,
+    r"|(?:^|[_-])auth(?:$|orization)|(?:^|[_-])dsn$|cookie"
 )
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)[^/\s@\"']*@")
-_HEADER = re.compile(
-    r"(?P<name>\b(?:proxy-)?authorization|\b(?:set-)?cookie|\bx-[\w-]*(?:key|token|secret)[\w-]*)(?P<between>[\"']?\s*[:=]\s*)"
-    r"(?P<value>[^\r\n\"]+)",
-    re.IGNORECASE,
+_URL_CREDENTIALS = r"(?P<scheme>[a-zA-Z][\w+.-]*://)[^/\s@\"']*@"
+_HEADER = (
+    r"(?i)(?P<name>\b(?:proxy-)?authorization|\b(?:set-)?cookie|\bx-[\w-]*(?:key|token|secret)[\w-]*)(?P<between>[\"']?\s*[:=]\s*)"
+    r"(?P<value>[^\r\n\"]+)"
 )
-_QUERY = re.compile(r"\?[^\s\"]+")
-_SAID_SECRET = re.compile(
-    r"(?P<name>[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)[\w-]*)(?P<between>[\"']?\s*[:=]\s*[\"']?)"
-    r"(?P<value>[^\s,;&\"']+)",
-    re.IGNORECASE,
+_QUERY = r"\?[^\s\"]+"
+_SENSITIVE_WORDS = (
+    r"(?i)(?P<name>[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key)[\w-]*)(?P<between>[\"']?\s*[:=]\s*[\"']?)"
+    r"(?P<value>[^\s,;&\"']+)"
 )
-_ASSIGNMENT = re.compile(r"^(?P<name>-{0,2}[A-Za-z_][\w.-]*)=(?P<value>.*)$", re.DOTALL)
+_ASSIGNMENT = r"(?s)^(?P<name>-{0,2}[A-Za-z_][\w.-]*)=(?P<value>.*)$"
 
 
 def redact(text: str) -> str:
     """`text` without credentials in URLs and header values."""
-    without_credentials = _URL_CREDENTIALS.sub(rf"\g<scheme>{HIDDEN}@", text)
-    return _HEADER.sub(rf"\g<name>\g<between>{HIDDEN}", without_credentials)
+    without_credentials = re.sub(_URL_CREDENTIALS, rf"\g<scheme>{HIDDEN}@", text)
+    return re.sub(_HEADER, rf"\g<name>\g<between>{HIDDEN}", without_credentials)
 
 
 def redact_log_line(line: str) -> str:
     """As `redact`, and without query strings: they hold tokens and personal data of clients."""
-    return redact(_QUERY.sub(f"?{HIDDEN}", line))
+    return redact(re.sub(_QUERY, f"?{HIDDEN}", line))
 
 
 def redact_message(line: str) -> str:
     """As `redact_log_line`, for what an app server prints: it may name a secret in any words."""
-    return _SAID_SECRET.sub(rf"\g<name>\g<between>{HIDDEN}", redact_log_line(line))
+    return re.sub(_SENSITIVE_WORDS, rf"\g<name>\g<between>{HIDDEN}", redact_log_line(line))
 
 
 def is_secret_name(name: str) -> bool:
     """Whether what a name like `--db-password` or `SECRET_KEY` stands for is to be hidden."""
-    return _SECRET_NAME.search(name.lstrip("-")) is not None
+    return re.search(_SENSITIVE_NAME, name.lstrip("-")) is not None
 
 
 def redact_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +59,7 @@ def redact_arguments(arguments: Iterable[str]) -> list[str]:
     shown: list[str] = []
     hide_next = False
     for argument in arguments:
-        assignment = _ASSIGNMENT.match(argument)
+        assignment = re.match(_ASSIGNMENT, argument)
         if hide_next and not argument.startswith("-"):
             shown.append(HIDDEN)
         elif assignment and is_secret_name(assignment["name"]):

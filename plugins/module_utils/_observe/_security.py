@@ -11,20 +11,22 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Denial
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, run
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Denial
 
 _AUDIT_LOG = Path("/var/log/audit/audit.log")
 _AUDIT_BYTES = 1 << 20
 _JOURNAL = ["journalctl", "-k", "-b", "-n", "500", "-o", "cat", "--no-pager", "-g", "avc:  denied|apparmor=.DENIED"]
 _JOURNAL_SECONDS = 3
-_AVC = re.compile(r"avc:\s+denied\s+\{ (?P<permission>[^}]*?) \}.*?comm=\"?(?P<process>[^\"\s]+)")
-_APPARMOR = re.compile(r"apparmor=\"DENIED\" operation=\"(?P<permission>[^\"]+)\"")
-_FIELD = re.compile(r"\b(?P<name>comm|name|path|dest|requested_mask)=\"?(?P<value>[^\"\s]+)")
-_TIME = re.compile(r"msg=audit\((?P<seconds>\d+)\.")
+_AVC = r"avc:\s+denied\s+\{ (?P<permission>[^}]*?) \}.*?comm=\"?(?P<process>[^\"\s]+)"
+_APPARMOR = r"apparmor=\"DENIED\" operation=\"(?P<permission>[^\"]+)\""
+_FIELD = r"\b(?P<name>comm|name|path|dest|requested_mask)=\"?(?P<value>[^\"\s]+)"
+_TIME = r"msg=audit\((?P<seconds>\d+)\."
 
 
 class Security(NamedTuple):
@@ -54,11 +56,11 @@ def parse_denials(lines: Iterable[str]) -> list[Denial]:
     """The lines of the kernel or of auditd about refusals, folded."""
     found: dict[tuple[str, ...], Denial] = {}
     for line in lines:
-        avc, apparmor = _AVC.search(line), _APPARMOR.search(line)
+        avc, apparmor = re.search(_AVC, line), re.search(_APPARMOR, line)
         match = avc or apparmor
         if not match:
             continue
-        fields = {one["name"]: one["value"] for one in _FIELD.finditer(line)}
+        fields = {one["name"]: one["value"] for one in re.finditer(_FIELD, line)}
         port = re.search(r"\bdest=(\d+)", line)
         target = port[1] if port else fields.get("path") or fields.get("name") or ""
         process = fields.get("comm", "")
@@ -66,18 +68,18 @@ def parse_denials(lines: Iterable[str]) -> list[Denial]:
         key = (module, process, match["permission"], target)
         denial = found.setdefault(
             key,
-            Denial(
-                module=module,
-                process=process,
-                permission=match["permission"],
-                target=target,
-                count=0,
-                last="",
-                sample="",
-            ),
+            {
+                "module": module,
+                "process": process,
+                "permission": match["permission"],
+                "target": target,
+                "count": 0,
+                "last": "",
+                "sample": "",
+            },
         )
         denial["count"] += 1
-        when = _TIME.search(line)
+        when = re.search(_TIME, line)
         if when:
             denial["last"] = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(int(when["seconds"])))
         denial["sample"] = redact(line.strip())[:500]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Missed
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Missed
+
 
 #: nginx and systemctl stand here on hosts whose non-login PATH leaves them out.
 SEARCH_PATH = os.pathsep.join(
@@ -30,7 +32,7 @@ class Notes:
     entries: list[Missed] = field(default_factory=list)
 
     def miss(self, what: str, why: object) -> None:
-        entry = Missed(what=what, why=reason(why))
+        entry: Missed = {"what": what, "why": reason(why)}
         if entry not in self.entries:
             self.entries.append(entry)
 

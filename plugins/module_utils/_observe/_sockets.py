@@ -17,19 +17,21 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener, SocketFile
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import as_user
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener, SocketFile
+
 _TCP_LISTEN = "0A"
 _UNIX_ACCEPTS = 0x00010000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 _WORD = struct.Struct("=I")
 # Where systemd keeps what a unit with PrivateTmp= sees as /tmp: systemd-private-BOOT-UNIT-RANDOM/tmp
-_PRIVATE_TMP = re.compile(r"^systemd-private-[0-9a-f]{32}-(?P<unit>.+)-[A-Za-z0-9]{6}$")
+_PRIVATE_TMP = r"^systemd-private-[0-9a-f]{32}-(?P<unit>.+)-[A-Za-z0-9]{6}$"
 
 
 class Socket(NamedTuple):
@@ -193,22 +195,22 @@ def _listener(
     pid = owners.get(found.inode)
     process = table.processes[pid] if pid is not None else None
     queue = queues.get(found.inode)
-    return Listener(
-        transport=found.transport,
-        address=found.address,
-        port=found.port,
-        inode=found.inode,
-        pid=pid,
-        process=process.name if process else None,
-        unit=process.unit if process else None,
-        backlog=queue.backlog if queue else None,
-        queued=queue.queued if queue else None,
-        network_namespace="",
-        file_exists=None,
-        file_is_this_socket=None,
-        file_mode=None,
-        file_owner=None,
-    )
+    return {
+        "transport": found.transport,
+        "address": found.address,
+        "port": found.port,
+        "inode": found.inode,
+        "pid": pid,
+        "process": process.name if process else None,
+        "unit": process.unit if process else None,
+        "backlog": queue.backlog if queue else None,
+        "queued": queue.queued if queue else None,
+        "network_namespace": "",
+        "file_exists": None,
+        "file_is_this_socket": None,
+        "file_mode": None,
+        "file_owner": None,
+    }
 
 
 def _add_file(listener: Listener, *, queue: _netlink.Queue | None, notes: Notes) -> None:
@@ -247,17 +249,17 @@ def missing_parent(path: Path) -> str | None:
 
 def _socket_file(path: str, *, listening: bool, denied_at: str | None, seen_by: Callable[[], list[str]]) -> SocketFile:
     facts = file_facts(Path(path))
-    return SocketFile(
-        path=path,
-        exists=facts.exists,
-        is_socket=facts.is_socket,
-        listening=listening,
-        mode=facts.mode,
-        owner=facts.owner,
-        missing_parent=None if facts.exists else missing_parent(Path(path)),
-        denied_at=denied_at,
-        seen_by=[] if facts.exists else seen_by(),
-    )
+    return {
+        "path": path,
+        "exists": facts.exists,
+        "is_socket": facts.is_socket,
+        "listening": listening,
+        "mode": facts.mode,
+        "owner": facts.owner,
+        "missing_parent": None if facts.exists else missing_parent(Path(path)),
+        "denied_at": denied_at,
+        "seen_by": [] if facts.exists else seen_by(),
+    }
 
 
 def units_with_private_file(path: Path, *, root: Path = Path("/")) -> list[str]:
@@ -268,7 +270,7 @@ def units_with_private_file(path: Path, *, root: Path = Path("/")) -> list[str]:
         if own not in path.parents:
             continue
         for directory in sorted((root / place).glob("systemd-private-*")):
-            private = _PRIVATE_TMP.match(directory.name)
+            private = re.match(_PRIVATE_TMP, directory.name)
             if private and (directory / "tmp" / path.relative_to(own)).exists():
                 found.append(private["unit"])
     return found

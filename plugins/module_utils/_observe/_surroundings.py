@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._foreign_sockets import (
     read_foreign_listeners,
 )
@@ -20,6 +19,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._sockets import read_listeners
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units, read_units
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 
 
 class Surroundings(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 
-_ARGUMENTS = re.compile(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=")
+_ARGUMENTS = r"argv\[\]=(?P<argv>.*?) ; ignore_errors="
 
 
 def split_words(text: str) -> list[str]:
@@ -25,7 +25,7 @@ def parse_exec(text: str) -> tuple[str, ...]:
 
     Of several commands (Type=oneshot) the last one counts: it is the one that may stay.
     """
-    found = _ARGUMENTS.findall(text)
+    found = re.findall(_ARGUMENTS, text)
     return tuple(found[-1].split()) if found else ()
 
 

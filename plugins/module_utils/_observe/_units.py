@@ -14,9 +14,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import (
     redact_arguments,
     redact_environment,
@@ -29,6 +28,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._systemd_
     parse_show,
     split_words,
 )
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Unit
 
 #: systemd's own search order, first wins (systemd.unit(5)).
 _UNIT_DIRECTORIES = tuple(
@@ -57,12 +59,11 @@ def _sockets_without(prefix: str) -> list[str]:
 
 #: Those that systemd has loaded, but its own: no route leads there, every host has several, and each takes its time.
 _LOADED_SOCKETS = _sockets_without("systemd-")
-_PROGRAMS = re.compile(
-    rb"^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
+_PROGRAMS = (
+    rb"(?m)^[ \t]*ExecStart[ \t]*=[ \t@:+!|-]*(?:[^\n]*[\s/'\"])?"
     rb"(?:nginx|openresty|angie|tengine|gunicorn|uwsgi|uvicorn|hypercorn|daphne|granian|waitress-serve|puma|unicorn"
     rb"|node|nodejs|npm|npx|yarn|pnpm|deno|bun|php-fpm|apachectl|apache2|httpd|haproxy|supervisord|dockerd)"
-    rb"(?:-debug|-core|[-_.]?(?:python)?\d[\d.]*)?(?=[\s'\";]|$)",
-    re.MULTILINE,
+    rb"(?:-debug|-core|[-_.]?(?:python)?\d[\d.]*)?(?=[\s'\";]|$)"
 )
 _SECONDS = 10
 
@@ -167,9 +168,9 @@ _TYPED_OF_SERVICES = frozenset(
 _ONLY_WHEN_SET = frozenset({"ExecStart", "EnvironmentFiles", "Listen", "LoadError"})
 
 #: What app servers read of their environment; everything else stays on the host.
-_ENVIRONMENT = re.compile(r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+")
-_RESTART = re.compile(r"^[ \t]*Restart[ \t]*=[ \t]*(\S*)", re.MULTILINE)
-_ENVIRONMENT_FILE = re.compile(r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)")
+_ENVIRONMENT = r"PORT|HOST|WEB_CONCURRENCY|FORWARDED_ALLOW_IPS|(?:GUNICORN|UVICORN|UWSGI|PUMA|NODE)_\w+"
+_RESTART = r"(?m)^[ \t]*Restart[ \t]*=[ \t]*(\S*)"
+_ENVIRONMENT_FILE = r"(?P<path>/.*?) \(ignore_errors=(?:yes|no)\)"
 
 
 class UnitFacts(NamedTuple):
@@ -231,7 +232,7 @@ def find_candidates(
             found.update(
                 name
                 for name, text in _unit_texts(directory)
-                if _PROGRAMS.search(text.replace(b"\\\n", b" ")) or _is_own(directory / name, own)
+                if re.search(_PROGRAMS, text.replace(b"\\\n", b" ")) or _is_own(directory / name, own)
             )
         except OSError as error:
             notes.miss(f"unit files in {directory}", error)
@@ -250,7 +251,7 @@ def _number(text: str) -> int:
 def _environment(block: dict[str, str], *, notes: Notes) -> dict[str, str]:
     """What Environment= and the EnvironmentFiles= give: files come later, so they win."""
     environment = parse_environment(block.get("Environment", ""))
-    for entry in _ENVIRONMENT_FILE.finditer(block.get("EnvironmentFiles", "")):
+    for entry in re.finditer(_ENVIRONMENT_FILE, block.get("EnvironmentFiles", "")):
         path = Path(entry["path"])
         try:
             environment.update(parse_environment_file(path.read_text("utf-8", "replace")))
@@ -267,7 +268,7 @@ def _unrevived_by(block: dict[str, str], *, notes: Notes) -> str:
         return ""
     for path in reversed(split_words(block.get("DropInPaths", ""))):
         try:
-            said = _RESTART.findall(Path(path).read_text("utf-8", "replace"))
+            said = re.findall(_RESTART, Path(path).read_text("utf-8", "replace"))
         except OSError as error:
             notes.miss(f"{path}, a drop-in of {block['Id']}", error)
             continue
@@ -278,34 +279,34 @@ def _unrevived_by(block: dict[str, str], *, notes: Notes) -> str:
 
 def typed(block: dict[str, str], *, environment: dict[str, str], argv: tuple[str, ...], unrevived_by: str = "") -> Unit:
     """A block of `systemctl show` as a Unit."""
-    return Unit(
-        name=block["Id"],
-        load_state=block.get("LoadState", ""),
-        active_state=block.get("ActiveState", ""),
-        sub_state=block.get("SubState", ""),
-        unit_file_state=block.get("UnitFileState", ""),
-        result=block.get("Result", ""),
-        restart=block.get("Restart", ""),
-        restarts=_number(block.get("NRestarts", "")),
-        main_pid=_number(block.get("MainPID", "")),
-        exit_code=_number(block.get("ExecMainStatus", "")),
-        active_since=block.get("ActiveEnterTimestamp", ""),
-        exec_start=redact_arguments(argv),
-        environment=redact_environment(
-            {name: value for name, value in environment.items() if _ENVIRONMENT.fullmatch(name)}
+    return {
+        "name": block["Id"],
+        "load_state": block.get("LoadState", ""),
+        "active_state": block.get("ActiveState", ""),
+        "sub_state": block.get("SubState", ""),
+        "unit_file_state": block.get("UnitFileState", ""),
+        "result": block.get("Result", ""),
+        "restart": block.get("Restart", ""),
+        "restarts": _number(block.get("NRestarts", "")),
+        "main_pid": _number(block.get("MainPID", "")),
+        "exit_code": _number(block.get("ExecMainStatus", "")),
+        "active_since": block.get("ActiveEnterTimestamp", ""),
+        "exec_start": redact_arguments(argv),
+        "environment": redact_environment(
+            {name: value for name, value in environment.items() if re.fullmatch(_ENVIRONMENT, name)}
         ),
-        working_directory=block.get("WorkingDirectory", ""),
-        user=block.get("User", ""),
-        after=block.get("After", "").split(),
-        requires=block.get("Requires", "").split(),
-        wants=block.get("Wants", "").split(),
-        triggered_by=block.get("TriggeredBy", "").split(),
-        fragment=block.get("FragmentPath", ""),
-        drop_ins=split_words(block.get("DropInPaths", "")),
-        unrevived_by=unrevived_by,
-        need_daemon_reload=block.get("NeedDaemonReload") == "yes",
-        raw={key: block[key] for key in _RAW if key in block},
-    )
+        "working_directory": block.get("WorkingDirectory", ""),
+        "user": block.get("User", ""),
+        "after": block.get("After", "").split(),
+        "requires": block.get("Requires", "").split(),
+        "wants": block.get("Wants", "").split(),
+        "triggered_by": block.get("TriggeredBy", "").split(),
+        "fragment": block.get("FragmentPath", ""),
+        "drop_ins": split_words(block.get("DropInPaths", "")),
+        "unrevived_by": unrevived_by,
+        "need_daemon_reload": block.get("NeedDaemonReload") == "yes",
+        "raw": {key: block[key] for key in _RAW if key in block},
+    }
 
 
 def _expected(name: str) -> set[str]:

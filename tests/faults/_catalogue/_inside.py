@@ -142,7 +142,7 @@ FAULTS = (
                 f" s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
                 f" {RELOAD}"
             ),
-            Ask((0, 200, 500), path="/slow-1", times=30, at_once=30),
+            Ask((0, 200, 500), path="/slow-1", times=30, at_once=30, patience=20),
         ),
         (Run("sleep 2"), *WORKS),
         (Named("worker_connections_exhausted", name=""),),
@@ -156,7 +156,7 @@ FAULTS = (
             Run(
                 f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF}; {RELOAD}"
             ),
-            Ask((500, 0, 200), path="/slow-1", times=30, at_once=30),
+            Ask((500, 0, 200), path="/slow-1", times=30, at_once=30, patience=20),
         ),
         (Run("sleep 2"), *WORKS),
         (Named("nofile_exhausted", name=""),),

@@ -12,29 +12,31 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppCapacity
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._as_user import look_into
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 
-NOT_MEASURED = AppCapacity(
-    workers_running=None,
-    cpus=None,
-    memory_limit=None,
-    memory_current=None,
-    memory_per_worker=None,
-    oom_kills=None,
-    open_files_limit=None,
-    open_files=None,
-)
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppCapacity
+
+NOT_MEASURED: AppCapacity = {
+    "workers_running": None,
+    "cpus": None,
+    "memory_limit": None,
+    "memory_current": None,
+    "memory_per_worker": None,
+    "oom_kills": None,
+    "open_files_limit": None,
+    "open_files": None,
+}
 
 #: Reading the memory of a process costs the kernel a walk over all of it; some workers stand for all.
 _MOST_MEASURED = 16
 #: cgroup v1 prints "no limit" as the largest number of pages that it can count.
 _NO_LIMIT = 1 << 62
-_HELPERS = re.compile(r"multiprocessing\.(?:resource|semaphore)_tracker")
+_HELPERS = r"multiprocessing\.(?:resource|semaphore)_tracker"
 
 
 class _Hierarchy(NamedTuple):
@@ -174,7 +176,7 @@ def _inside(workers: Sequence[int], pids: Sequence[int], proc: Path) -> tuple[li
 def workers_of(root: Process, table: ProcessTable) -> list[int]:
     """Below the master, without the helpers of Python's multiprocessing."""
     children = table.children(root.pid)
-    return sorted(child.pid for child in children if not _HELPERS.search(" ".join(child.argv)))
+    return sorted(child.pid for child in children if not re.search(_HELPERS, " ".join(child.argv)))
 
 
 def measure(root: Process, pids: Sequence[int], *, table: ProcessTable, cgroups: Cgroups, notes: Notes) -> AppCapacity:
@@ -191,13 +193,13 @@ def measure(root: Process, pids: Sequence[int], *, table: ProcessTable, cgroups:
     memory = memory or [size for size in (_resident(pid, proc) for pid in measured) if size]
     membership = _text(proc / str(root.pid) / "cgroup")
     limit, current, kills = _memory(membership, cgroups)
-    return AppCapacity(
-        workers_running=len(workers),
-        cpus=_cpus(root.pid, membership, cgroups),
-        memory_limit=limit,
-        memory_current=current,
-        memory_per_worker=sum(memory) // len(memory) if memory else None,
-        oom_kills=kills,
-        open_files_limit=_open_files_limit(root.pid, proc),
-        open_files=open_files or None,
-    )
+    return {
+        "workers_running": len(workers),
+        "cpus": _cpus(root.pid, membership, cgroups),
+        "memory_limit": limit,
+        "memory_current": current,
+        "memory_per_worker": sum(memory) // len(memory) if memory else None,
+        "oom_kills": kills,
+        "open_files_limit": _open_files_limit(root.pid, proc),
+        "open_files": open_files or None,
+    }

@@ -14,9 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._capacity import (
     NOT_MEASURED,
     Cgroups,
@@ -54,11 +53,14 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
 
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, EndpointKey, Listener
+
 #: They start and watch app servers in a unit of their own, which is not to be restarted for the sake of one of them.
-_SUPERVISOR = re.compile(r"(?:supervisord|PM2 .*|circusd|runsv|s6-supervise)$")
+_SUPERVISOR = r"(?:supervisord|PM2 .*|circusd|runsv|s6-supervise)$"
 
 _STREAM = " (Stream)"  # as systemctl shows ListenStream=
-_DEBIAN_UWSGI = re.compile(r"(?:/etc/init\.d/|/usr/share/uwsgi/)")
+_DEBIAN_UWSGI = r"(?:/etc/init\.d/|/usr/share/uwsgi/)"
 
 
 class _Server(NamedTuple):
@@ -158,22 +160,22 @@ def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes
         settings["server"] = server.program
     if server.started_by:
         settings["started_by"] = server.started_by
-    return AppServer(
-        kind=server.program if server.program in KINDS else "other",
-        unit=server.unit,
-        pids=sorted(server.pids),
-        binds=list(dict.fromkeys(server.handed_keys if is_handed else reading.binds)),
-        binds_known=is_handed or reading.binds_known,
-        binds_from=server.handed if is_handed else reading.binds_from,
-        listens=[key for key in dict.fromkeys(server.listens) if _for_requests(key)],
-        settings=_plain(settings),
-        settings_from=sources,
-        settings_known=reading.settings_known,
-        version=version,
-        capacity=measure(server.root, sorted(server.pids), table=table, cgroups=cgroups, notes=notes)
+    return {
+        "kind": server.program if server.program in KINDS else "other",
+        "unit": server.unit,
+        "pids": sorted(server.pids),
+        "binds": list(dict.fromkeys(server.handed_keys if is_handed else reading.binds)),
+        "binds_known": is_handed or reading.binds_known,
+        "binds_from": server.handed if is_handed else reading.binds_from,
+        "listens": [key for key in dict.fromkeys(server.listens) if _for_requests(key)],
+        "settings": _plain(settings),
+        "settings_from": sources,
+        "settings_known": reading.settings_known,
+        "version": version,
+        "capacity": measure(server.root, sorted(server.pids), table=table, cgroups=cgroups, notes=notes)
         if server.root
         else NOT_MEASURED,
-    )
+    }
 
 
 def _listens_for(service: UnitFacts, units: Units) -> tuple[str, tuple[EndpointKey, ...]]:
@@ -247,17 +249,17 @@ class _Finder:
         start = _unit_start(facts) if program else None
         listens = tuple(listener_key(one) for one in own)
         pids = tuple(process.pid for process in processes)
-        if program == "uwsgi" and _DEBIAN_UWSGI.match(facts.argv[0]):
+        if program == "uwsgi" and re.match(_DEBIAN_UWSGI, facts.argv[0]):
             return [_Server(program, facts.name, one, None) for one in _debian_uwsgi()]
         return [_Server(program or "other", facts.name, start, None, pids, listens)]
 
     def _running(self, facts: UnitFacts, program: str | None, root: Process) -> _Server:
         """By the unit's own words where they start it, else, behind a wrapper, by the process's."""
-        if program and program == (program_of(root.argv) or program) and not _DEBIAN_UWSGI.match(facts.argv[0]):
+        if program and program == (program_of(root.argv) or program) and not re.match(_DEBIAN_UWSGI, facts.argv[0]):
             return _Server(program, facts.name, _unit_start(facts), root)
         server = _of_process(root, unit=facts.name, table=self._table, notes=self._notes)
         parent = self._table.processes.get(root.parent)
-        if parent and _SUPERVISOR.match(parent.name):
+        if parent and re.match(_SUPERVISOR, parent.name):
             return server._replace(unit=None, started_by=parent.name)
         return server
 

@@ -6,13 +6,9 @@
 
 from __future__ import annotations
 
-import configparser
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._python_file import (
-    read_python_values,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._reading import (
     DEFAULT,
     UNKNOWN,
@@ -88,6 +84,8 @@ def _from_environment(reading: Reading, start: Start) -> None:
 
 
 def _from_paste(reading: Reading, start: Start, name: str, *, notes: Notes) -> None:
+    import configparser
+
     path = start.path(name)
     text = read_text(path, what=_WHAT, notes=notes)
     parser = configparser.RawConfigParser()
@@ -123,6 +121,10 @@ def _from_file(reading: Reading, start: Start, named: str | None, *, notes: Note
     if text is None:
         reading.hide(str(path or named))
         return
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._python_file import (
+        read_python_values,
+    )
+
     try:
         values, more = read_python_values(text, _NAMES, environment=start.environment, file=str(path))
     except ValueError as error:

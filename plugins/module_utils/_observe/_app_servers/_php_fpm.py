@@ -30,7 +30,7 @@ _ARGUMENTS = (
     Option("prefix", ("-p", "--prefix")),
     Option("ini", ("-c", "--php-ini")),
 )
-_TITLE = re.compile(r"php-fpm: master process \((?P<file>[^)]+)\)")
+_TITLE = r"php-fpm: master process \((?P<file>[^)]+)\)"
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -116,7 +116,7 @@ class SettingsFiles:
 
 def _main_file(start: Start) -> Path | None:
     """From the command line, from the master's title, else where packages have it."""
-    title = _TITLE.match(start.argv[0]) if start.argv else None
+    title = re.match(_TITLE, start.argv[0]) if start.argv else None
     if title:
         return start.path(title["file"])
     options = dict(parse_options(start.argv[1:], _ARGUMENTS))

@@ -21,11 +21,13 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._start import Start
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 
 COMMON = ("workers", "threads", "concurrency", "backlog", "idle_timeout", "request_timeout")
 DEFAULT = "default"

@@ -17,32 +17,32 @@ _PYTHON = r"(?:\d|[.-]|$)"
 
 #: Program names; what stands before a script is skipped. The kinds below the line are shown as `other`.
 _PROGRAMS = (
-    ("gunicorn", re.compile(rf"gunicorn{_PYTHON}")),
-    ("uwsgi", re.compile(r"uwsgi(?:[_-]|$)")),
-    ("uvicorn", re.compile(r"uvicorn$")),
-    ("php-fpm", re.compile(r"php-fpm[\d.]*$")),
-    ("puma", re.compile(r"puma$")),
-    ("node", re.compile(r"(?:node|nodejs|npm|npx|yarn|pnpm)$")),
+    ("gunicorn", rf"gunicorn{_PYTHON}"),
+    ("uwsgi", r"uwsgi(?:[_-]|$)"),
+    ("uvicorn", r"uvicorn$"),
+    ("php-fpm", r"php-fpm[\d.]*$"),
+    ("puma", r"puma$"),
+    ("node", r"(?:node|nodejs|npm|npx|yarn|pnpm)$"),
     # ---
-    ("hypercorn", re.compile(r"hypercorn$")),
-    ("granian", re.compile(r"granian$")),
-    ("waitress", re.compile(r"waitress(?:-serve)?$")),
+    ("hypercorn", r"hypercorn$"),
+    ("granian", r"granian$"),
+    ("waitress", r"waitress(?:-serve)?$"),
 )
 KINDS = frozenset(["gunicorn", "uwsgi", "uvicorn", "php-fpm", "puma", "node"])
 
 #: What masters and workers call themselves once they run; their arguments are gone then.
 _TITLES = (
-    ("gunicorn", re.compile(r"gunicorn: (?:master|worker)")),
-    ("php-fpm", re.compile(r"php-fpm: (?:master|pool)")),
-    ("puma", re.compile(r"puma(?: \d|: )")),
+    ("gunicorn", r"gunicorn: (?:master|worker)"),
+    ("php-fpm", r"php-fpm: (?:master|pool)"),
+    ("puma", r"puma(?: \d|: )"),
 )
-_BEFORE_THE_PROGRAM = re.compile(
+_BEFORE_THE_PROGRAM = (
     r"(?:(?:python|pypy|ruby|perl|sh|bash|dash)[\d.]*|env|exec|nice|authbind|dumb-init|tini|bundle|poetry|pipenv|uv|run"
     r"|ddtrace-run|newrelic-admin|run-program|opentelemetry-instrument|&&|;)$"
 )
 
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
-_ALONE = re.compile(r"\$\w+")
+_VARIABLE = r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))"
+_ALONE = r"\$\w+"
 
 
 class Start(NamedTuple):
@@ -74,7 +74,7 @@ def program_words(argv: Sequence[str]) -> tuple[str, ...]:
     words = list(unwrapped(argv))
     while words:
         name = Path(words[0].lstrip("@-:+!")).name
-        if not (_BEFORE_THE_PROGRAM.match(name) or words[0].startswith("-") or "=" in words[0]):
+        if not (re.match(_BEFORE_THE_PROGRAM, name) or words[0].startswith("-") or "=" in words[0]):
             break
         words.pop(0)
     return tuple(words)
@@ -93,7 +93,7 @@ def prefixes_of(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[Pa
 
 def is_title(argv: Sequence[str]) -> bool:
     """Whether a process has put a title of its own in the place of its arguments."""
-    return bool(argv) and any(title.match(argv[0]) for _kind, title in _TITLES)
+    return bool(argv) and any(re.match(title, argv[0]) for _kind, title in _TITLES)
 
 
 def program_of(argv: Sequence[str]) -> str | None:
@@ -101,11 +101,11 @@ def program_of(argv: Sequence[str]) -> str | None:
     if not argv:
         return None
     for program, title in _TITLES:
-        if title.match(argv[0]):
+        if re.match(title, argv[0]):
             return program
     words = program_words(argv)
     name = Path(words[0].lstrip("@-:+!")).name if words else ""
-    return next((program for program, pattern in _PROGRAMS if pattern.match(name)), None)
+    return next((program for program, pattern in _PROGRAMS if re.match(pattern, name)), None)
 
 
 def expanded(argv: Iterable[str], environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -119,6 +119,6 @@ def expanded(argv: Iterable[str], environment: Mapping[str, str]) -> tuple[str, 
 
     found: list[str] = []
     for word in argv:
-        text = _VARIABLE.sub(value, word)
-        found += split_words(text) if _ALONE.fullmatch(word) else [text]
+        text = re.sub(_VARIABLE, value, word)
+        found += split_words(text) if re.fullmatch(_ALONE, word) else [text]
     return tuple(found)

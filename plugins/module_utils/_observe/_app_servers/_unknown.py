@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Listener
 
 #: Daemons that listen and are no app servers; the kernel cuts names at 15 characters.
 _INFRASTRUCTURE = frozenset(

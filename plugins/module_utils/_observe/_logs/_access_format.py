@@ -10,7 +10,7 @@ import re
 import time
 from typing import NamedTuple
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = r"\$(?:\{(\w+)\}|(\w+))"
 _BEFORE = 12  # characters of the text before a variable that tell its place
 
 #: What can tell the time of a line.
@@ -102,7 +102,7 @@ def read_format(text: str) -> Format:
 def _split(text: str) -> list[tuple[str, str]]:
     """Each variable with the text before it; what follows the last one is of no use."""
     found, end = [], 0
-    for match in _VARIABLE.finditer(text):
+    for match in re.finditer(_VARIABLE, text):
         found.append((text[end : match.start()], match[1] or match[2]))
         end = match.end()
     return found + ([(text[end:], "")] if text[end:] else [])

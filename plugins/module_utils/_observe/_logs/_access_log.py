@@ -12,13 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    AccessLog,
-    AccessLogEvent,
-    AccessLogSetting,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._access_format import (
     Format,
     FormatError,
@@ -42,6 +37,13 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fo
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import address_endpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_log_line
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
+        AccessLog,
+        AccessLogEvent,
+        AccessLogSetting,
+    )
 
 _LONGEST = 16 << 10  # bytes of a line
 _SAMPLE = 400  # characters
@@ -117,20 +119,20 @@ class AccessLines:
         return [self._event(key, tally, among=len(kinds)) for key, tally in kinds]
 
     def _event(self, key: _Key, tally: Tally, *, among: int) -> AccessLogEvent:
-        return AccessLogEvent(
-            status=key.status,
-            upstream_status=key.upstream_status,
-            upstream=key.upstream,
-            endpoint=address_endpoint(_last(key.upstream or "")),
-            server=key.server,
-            methods=tally.details,
-            count=tally.count,
-            first=tally.first,
-            last=tally.last,
-            slowest=self._slowest.get(key),
-            sample=tally.sample,
-            per_minute=newest_minutes(tally.per_minute, among=among),
-        )
+        return {
+            "status": key.status,
+            "upstream_status": key.upstream_status,
+            "upstream": key.upstream,
+            "endpoint": address_endpoint(_last(key.upstream or "")),
+            "server": key.server,
+            "methods": tally.details,
+            "count": tally.count,
+            "first": tally.first,
+            "last": tally.last,
+            "slowest": self._slowest.get(key),
+            "sample": tally.sample,
+            "per_minute": newest_minutes(tally.per_minute, among=among),
+        }
 
 
 def _last(upstream: str) -> str:
@@ -156,35 +158,35 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _closed(setting: AccessLogSetting, why: str) -> AccessLog:
-    return AccessLog(
-        path=setting["destination"],
-        available=False,
-        why=why,
-        has_upstream_status=False,
-        size=0,
-        bytes_read=0,
-        files_read=[],
-        since=None,
-        requests=0,
-        per_minute={},
-        events=[],
-    )
+    return {
+        "path": setting["destination"],
+        "available": False,
+        "why": why,
+        "has_upstream_status": False,
+        "size": 0,
+        "bytes_read": 0,
+        "files_read": [],
+        "since": None,
+        "requests": 0,
+        "per_minute": {},
+        "events": [],
+    }
 
 
 def _opened(setting: AccessLogSetting, taken: Taken, lines: AccessLines) -> AccessLog:
-    return AccessLog(
-        path=setting["destination"],
-        available=True,
-        why="",
-        has_upstream_status="upstream_status" in lines.form.has,
-        size=taken.size,
-        bytes_read=taken.bytes_read,
-        files_read=taken.files,
-        since=lines.since,
-        requests=lines.requests,
-        per_minute=dict(sorted(lines.per_minute.items())[-_DAY:]),
-        events=lines.events(),
-    )
+    return {
+        "path": setting["destination"],
+        "available": True,
+        "why": "",
+        "has_upstream_status": "upstream_status" in lines.form.has,
+        "size": taken.size,
+        "bytes_read": taken.bytes_read,
+        "files_read": taken.files,
+        "since": lines.since,
+        "requests": lines.requests,
+        "per_minute": dict(sorted(lines.per_minute.items())[-_DAY:]),
+        "events": lines.events(),
+    }
 
 
 def _nowhere(setting: AccessLogSetting) -> str:

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import LogReader, Window, no_file
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_lines import Entry
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer
 
 _LIMIT = 1 << 20  # bytes of each log
 _LOGS = 16
@@ -24,7 +27,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _CLOCK = rb"(?P<%b>\d\d:\d\d:\d\d)"
 
 #: gunicorn prints [2026-11-21 08:21:45 +0000], PHP-FPM [21-Nov-2026 08:21:52], uWSGI Sat Nov 21 08:21:49 2026.
-_TIME = re.compile(
+_TIME = (
     rb"\[(?P<iso>\d{4}-\d\d-\d\d) " + _CLOCK % b"iso_clock" + rb" [+-]\d{4}\]"
     rb"|\[(?P<day>\d\d)-(?P<month>[A-Z][a-z]{2})-(?P<year>\d{4}) " + _CLOCK % b"clock" + rb"(?:\.\d+)?\]"
     rb"|\b[A-Z][a-z]{2} (?P<c_month>[A-Z][a-z]{2}) (?P<c_day>[ \d]\d) " + _CLOCK % b"c_clock" + rb" (?P<c_year>\d{4})\b"
@@ -33,7 +36,7 @@ _TIME = re.compile(
 
 def stamp(piece: bytes) -> str | None:
     """The first time in it, as "2026/11/21 08:21:45"; all of these are the host's local time."""
-    match = _TIME.search(piece)
+    match = re.search(_TIME, piece)
     if match is None:
         return None
     found = {name: value.decode() for name, value in match.groupdict().items() if value is not None}

@@ -14,12 +14,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import (
-    EndpointKey,
-    ErrorLogEvent,
-)
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import (
     Tallies,
     Tally,
@@ -31,6 +27,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._gr
     endpoint_of,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_log_line
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey, ErrorLogEvent
 
 _HEADS = 10_000  # messages whose kind is remembered
 _LONGEST = 4096  # bytes; nginx cuts its lines at 2048
@@ -47,8 +46,8 @@ _SUBREQUEST = b', subrequest: "'
 _REQUEST_END = b" HTTP/"
 _PEER = re.compile(rb'\w+://(?:unix:[^:"]+|\[[^\]"]+\](?::\d+)?|[^/:?"]+(?::\d+)?)')
 
-_JSON_TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d:\d\d:\d\d)")
-_JSON_STAMP = re.compile(rb'^\{[^\n]*?"timestamp": ?"([^"\n]*)"', re.MULTILINE)
+_JSON_TIME = r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d:\d\d:\d\d)"
+_JSON_STAMP = rb'(?m)^\{[^\n]*?"timestamp": ?"([^"\n]*)"'
 
 
 def error_stamp(piece: bytes) -> str | None:
@@ -56,12 +55,12 @@ def error_stamp(piece: bytes) -> str | None:
     match = _STAMP.search(piece)
     if match:
         return match[1].decode("ascii")
-    match = _JSON_STAMP.search(piece)
+    match = re.search(_JSON_STAMP, piece)
     return _json_time(match[1].decode("ascii", "replace")) if match else None
 
 
 def _json_time(text: str) -> str | None:
-    match = _JSON_TIME.match(text)
+    match = re.match(_JSON_TIME, text)
     return f"{match[1]}/{match[2]}/{match[3]} {match[4]}" if match else None
 
 
@@ -203,22 +202,22 @@ class ErrorLines:
 
     def _event(self, key: _Key, tally: Tally, *, among: int) -> ErrorLogEvent:
         upstream = _text(key.upstream)
-        return ErrorLogEvent(
-            signature=key.signature,
-            level=key.level,
-            errno=key.errno,
-            upstream=redact_log_line(upstream) if upstream else None,
-            endpoint=key.endpoint or (endpoint_of(upstream) if upstream else None),
-            server=_text(key.server) or None,
-            count=tally.count,
-            first=tally.first,
-            last=tally.last,
-            sample=tally.sample,
-            details={redact_log_line(detail): count for detail, count in tally.details.items()},
-            subrequests=self._subrequests.get(key, 0),
-            writer_ended=not (self.proc / self._writers[key].decode("ascii")).exists(),
-            per_minute=newest_minutes(tally.per_minute, among=among),
-        )
+        return {
+            "signature": key.signature,
+            "level": key.level,
+            "errno": key.errno,
+            "upstream": redact_log_line(upstream) if upstream else None,
+            "endpoint": key.endpoint or (endpoint_of(upstream) if upstream else None),
+            "server": _text(key.server) or None,
+            "count": tally.count,
+            "first": tally.first,
+            "last": tally.last,
+            "sample": tally.sample,
+            "details": {redact_log_line(detail): count for detail, count in tally.details.items()},
+            "subrequests": self._subrequests.get(key, 0),
+            "writer_ended": not (self.proc / self._writers[key].decode("ascii")).exists(),
+            "per_minute": newest_minutes(tally.per_minute, among=among),
+        }
 
 
 def _about_upstream(line: bytes, head: bytes, end: int) -> bool:

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLog, ErrorLogSetting
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_lines import ErrorLines, error_stamp
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import (
     Allowance,
@@ -26,37 +26,40 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._jo
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLog, ErrorLogSetting
+
 
 def _closed(setting: ErrorLogSetting, why: str) -> ErrorLog:
-    return ErrorLog(
-        path=setting["destination"],
-        level=setting["level"],
-        available=False,
-        why=why,
-        size=0,
-        bytes_read=0,
-        files_read=[],
-        since=None,
-        lines=0,
-        unclassified=0,
-        events=[],
-    )
+    return {
+        "path": setting["destination"],
+        "level": setting["level"],
+        "available": False,
+        "why": why,
+        "size": 0,
+        "bytes_read": 0,
+        "files_read": [],
+        "since": None,
+        "lines": 0,
+        "unclassified": 0,
+        "events": [],
+    }
 
 
 def _opened(setting: ErrorLogSetting, taken: Taken, lines: ErrorLines) -> ErrorLog:
-    return ErrorLog(
-        path=setting["destination"],
-        level=setting["level"],
-        available=True,
-        why="",
-        size=taken.size,
-        bytes_read=taken.bytes_read,
-        files_read=taken.files,
-        since=lines.since,
-        lines=lines.lines,
-        unclassified=lines.unclassified,
-        events=lines.events(),
-    )
+    return {
+        "path": setting["destination"],
+        "level": setting["level"],
+        "available": True,
+        "why": "",
+        "size": taken.size,
+        "bytes_read": taken.bytes_read,
+        "files_read": taken.files,
+        "since": lines.since,
+        "lines": lines.lines,
+        "unclassified": lines.unclassified,
+        "events": lines.events(),
+    }
 
 
 def _nowhere(destination: str) -> str:

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLogSetting
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._error_log import read_error_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import Window
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes import (
@@ -19,6 +18,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._nginxes 
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._surroundings import look_around
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ErrorLogSetting
 
 
 def error_log_facts(config: str | None, *, paths: Sequence[str], window: Window) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def error_log_facts(config: str | None, *, paths: Sequence[str], window: Window)
 
 
 def _named(path: str) -> ErrorLogSetting:
-    return ErrorLogSetting(destination=path, level="", file="", line=0)
+    return {"destination": path, "level": "", "file": "", "line": 0}
 
 
 def _nginxes(config: str | None, *, notes: Notes) -> list[Nginx]:

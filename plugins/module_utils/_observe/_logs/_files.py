@@ -35,7 +35,7 @@ _FAIR_SHARES = 4  # all logs of one sort together take as many bytes as this man
 _TIME = "%Y/%m/%d %H:%M:%S"  # as nginx prints the host's local time
 
 # error.log.1, error.log-20261120, error.log-20261120.gz, error.log.room-1, and error-20261120.log of `extension .log`.
-_ROTATED = re.compile(
+_ROTATED = (
     r"(?P<base>.+?)(?:[.-](?:\d[\d._-]*|old|room-\d+)|[.-]\d{8}[\d-]*(?P<extension>\.[A-Za-z]+))"
     r"(?P<compressed>\.(?:gz|bz2|xz|zst|lz4|Z))?"
 )
@@ -92,7 +92,7 @@ def _rotated_names(directory: str) -> dict[str, list[str]]:
     except OSError:
         return found  # the log itself may be readable all the same
     for name in names:
-        match = _ROTATED.fullmatch(name)
+        match = re.fullmatch(_ROTATED, name)
         if match:
             found.setdefault(match["base"] + (match["extension"] or ""), []).append(name)
     return found
@@ -196,7 +196,7 @@ class LogReader:
             if identity in self._read:
                 return
             self._read.add(identity)
-            compressed = _ROTATED.fullmatch(path) if taken.files else None
+            compressed = re.fullmatch(_ROTATED, path) if taken.files else None
             if compressed and compressed["compressed"] == ".gz":
                 read = self._inflate(file, limit=limit, consume=consume)
             elif compressed and compressed["compressed"]:

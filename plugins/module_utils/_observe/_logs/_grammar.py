@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
+
 
 _DETAIL_LENGTH = 120  # characters
 
@@ -164,10 +166,10 @@ def _grammar(word: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((signature, re.compile(pattern, re.DOTALL)) for signature, pattern in patterns)
 
 
-_FIRST_WORD = re.compile(r"\w+")
-_ERRNO = re.compile(r"\((\d+): ")
-_PEER = re.compile(r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+\]|[^/:?]+)(?::(?P<port>\d+))?)")
-_ADDRESS = re.compile(r"(?:\[[^\]]+\]|[^/:?\s]+):\d+")
+_FIRST_WORD = r"\w+"
+_ERRNO = r"\((\d+): "
+_PEER = r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+\]|[^/:?]+)(?::(?P<port>\d+))?)"
+_ADDRESS = r"(?:\[[^\]]+\]|[^/:?\s]+):\d+"
 
 
 class Kind(NamedTuple):
@@ -181,13 +183,13 @@ class Kind(NamedTuple):
 
 def classify(head: str) -> Kind | None:
     """The kind of a message, `head` being the line after its connection number and before `, client:`."""
-    word = _FIRST_WORD.match(head)
+    word = re.match(_FIRST_WORD, head)
     for signature, pattern in _grammar(word[0] if word and word[0] in _PATTERNS else ""):
         match = pattern.match(head)
         if match:
             groups = match.groupdict()
             detail = ": ".join(filter(None, (groups.get("name"), groups.get("detail"))))
-            errno = _ERRNO.search(head)
+            errno = re.search(_ERRNO, head)
             return Kind(
                 signature=signature,
                 errno=int(errno[1]) if errno else None,
@@ -201,12 +203,12 @@ def address_endpoint(address: str) -> EndpointKey | None:
     """The endpoint of an address as nginx prints it: `127.0.0.1:8000`, `unix:/run/x.sock`; None for any other text."""
     if address.startswith("unix:"):
         return address
-    return f"tcp:{address}" if _ADDRESS.fullmatch(address) else None
+    return f"tcp:{address}" if re.fullmatch(_ADDRESS, address) else None
 
 
 def endpoint_of(upstream: str) -> EndpointKey | None:
     """The endpoint in an `upstream:` field; None for the name of an upstream block, which has no port."""
-    peer = _PEER.match(upstream)
+    peer = re.match(_PEER, upstream)
     if peer and peer["path"]:
         return f"unix:{peer['path']}"
     return f"tcp:{peer['host']}:{peer['port']}" if peer and peer["port"] else None

@@ -13,15 +13,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._app_log import read_app_logs
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import ANY
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_lines import SAMPLE, Entry, Lines
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import SEARCH_PATH, Notes, Ran, run
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit
 
 KERNEL = "kernel"
 
@@ -122,15 +124,15 @@ def _tails(units: list[str]) -> dict[str, list[str]]:
 
 def _journal(unit: str, lines: Lines, *, why: str, tail: list[str]) -> Journal:
     available = not why or lines.count > 0
-    return Journal(
-        unit=unit,
-        available=available,
-        why="" if available else why,
-        since=lines.since,
-        lines=lines.count,
-        events=lines.events(),
-        tail=tail,
-    )
+    return {
+        "unit": unit,
+        "available": available,
+        "why": "" if available else why,
+        "since": lines.since,
+        "lines": lines.count,
+        "events": lines.events(),
+        "tail": tail,
+    }
 
 
 def _read(units: list[str], *, since: float, notes: Notes) -> tuple[list[Entry], str]:

@@ -22,8 +22,11 @@ _DETAIL_LENGTH = 160  # characters
 _ASKED = r"(?:SIG)?(?:HUP|INT|QUIT|TERM)\b"
 _ASKED_NUMBERS = r"(?:1|2|3|15)\b"
 
-#: The first match wins: what names its cause comes before what only says that something failed.
+#: The first match wins: what names its cause comes before what only says that something failed. What every start says
+#: comes first of all: most hosts have no other line, and need none of the other patterns.
 _PATTERNS = (
+    ("gunicorn_booting_worker", r"Booting worker with pid: \d+"),
+    ("systemd_started", r"^Started [^\n]+\.$"),
     ("nginx_emerg", r"\[emerg\] (?:\d+#\d+: )?(?P<detail>.*)"),
     ("gunicorn_worker_timeout", r"WORKER TIMEOUT \(pid: ?\d+\)"),
     (
@@ -44,7 +47,6 @@ _PATTERNS = (
     ("gunicorn_cannot_connect", r"Can't connect to (?P<detail>\(.*?\)|\S+)"),
     ("gunicorn_autorestart", r"Autorestarting worker after current request"),
     ("gunicorn_reload", r"Handling signal: hup\b"),
-    ("gunicorn_booting_worker", r"Booting worker with pid: \d+"),
     ("uvicorn_address_in_use", r"\[[Ee]rrno 98\] error while attempting to bind on address (?P<detail>\(.*?\)|\S+)"),
     ("uvicorn_import_error", r"Error loading ASGI app\. (?P<detail>.*)"),
     ("uvicorn_child_died", r"Child process \[\d+\] died"),
@@ -89,7 +91,6 @@ _PATTERNS = (
     ("too_many_files", r"Too many open files|EMFILE"),
     ("systemd_oom_kill", r"A process of this unit has been killed by the OOM killer"),
     ("systemd_scheduled_restart", r"Scheduled restart job, restart counter is at \d+"),
-    ("systemd_started", r"^Started [^\n]+\.$"),
     ("systemd_start_limit", r"Start request repeated too quickly"),
     ("systemd_exec_failed", r"Failed at step (?P<detail>\w+) spawning"),
     ("systemd_failed_result", r"Failed with result '(?P<detail>[\w-]+)'"),
@@ -121,17 +122,16 @@ class Told(NamedTuple):
 
 
 @lru_cache(maxsize=None)
-def _grammar() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Made when the first line is met: most hosts have none to read."""
-    return tuple((signature, re.compile(pattern, re.DOTALL)) for signature, pattern in _PATTERNS)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL)
 
 
 def told(message: str) -> Told | None:
     """The kind of one message; a traceback within it counts by what was raised."""
     if TRACEBACK in message and "\n" in message.strip():
         return raised(message.strip().rpartition("\n")[2])
-    for signature, pattern in _grammar():
-        match = pattern.search(message)
+    for signature, pattern in _PATTERNS:
+        match = _compiled(pattern).search(message)
         if match:
             groups = match.groupdict()
             words = (groups.get("name"), groups.get("detail"), _signal_name(groups.get("signal")))

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fold import Tallies, newest_minutes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import (
     TRACEBACK,
@@ -19,6 +18,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._jo
     told,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
+
+if TYPE_CHECKING:
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent
 
 SAMPLE = 400  # characters
 
@@ -63,14 +65,14 @@ class Lines:
 
     def events(self) -> list[JournalEvent]:
         return [
-            JournalEvent(
-                signature=signature,
-                count=tally.count,
-                first=tally.first,
-                last=tally.last,
-                details={redact_message(detail): count for detail, count in tally.details.items()},
-                sample=tally.sample,
-                per_minute=newest_minutes(tally.per_minute, among=len(self.tallies.kinds)),
-            )
+            {
+                "signature": signature,
+                "count": tally.count,
+                "first": tally.first,
+                "last": tally.last,
+                "details": {redact_message(detail): count for detail, count in tally.details.items()},
+                "sample": tally.sample,
+                "per_minute": newest_minutes(tally.per_minute, among=len(self.tallies.kinds)),
+            }
             for signature, tally in self.tallies.kinds.items()
         ]

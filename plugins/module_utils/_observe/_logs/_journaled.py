@@ -18,9 +18,9 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._jo
 
 STANDARD_ERROR = frozenset({"stderr", "/dev/stderr", "/dev/stdout", "/proc/self/fd/2"})
 
-_SYSLOG = re.compile(r"syslog:server=unix:(?:/dev/log|/run/systemd/journal/dev-log)(?:,|$)")
+_SYSLOG = r"syslog:server=unix:(?:/dev/log|/run/systemd/journal/dev-log)(?:,|$)"
 #: Syslog puts the host and a tag before a line, the standard error nothing.
-_LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
+_LINE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: "
 _WORDS = r"\d\d:\d\d:\d\d \[(warn|error|crit|alert|emerg)\] \d+#\d+: "
 
 _SECONDS = 3.0
@@ -28,7 +28,7 @@ _SECONDS = 3.0
 
 def is_journaled(destination: str) -> bool:
     """Whether the journal may have what nginx logs there, if systemd runs it."""
-    return destination in STANDARD_ERROR or _SYSLOG.match(destination) is not None
+    return destination in STANDARD_ERROR or re.match(_SYSLOG, destination) is not None
 
 
 def journaled_lines(destination: str, units: Sequence[str], *, since: float) -> tuple[list[str], str]:
@@ -45,5 +45,5 @@ def journaled_lines(destination: str, units: Sequence[str], *, since: float) -> 
 
 def _proper(messages: Sequence[str]) -> list[str]:
     """Lines as a file would hold them, the oldest first."""
-    found = ((_LINE.search(message), message) for message in reversed(messages))
+    found = ((re.search(_LINE, message), message) for message in reversed(messages))
     return [message[match.start() :] for match, message in found if match]

@@ -19,7 +19,7 @@ LOG_OPTIONS = {
     "log_bytes": {"type": "bytes", "default": "64M"},
 }
 
-_SPAN = re.compile(r"(?P<number>\d+)(?P<unit>[smhd]?)")
+_SPAN = r"(?P<number>\d+)(?P<unit>[smhd]?)"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -29,7 +29,7 @@ class LogOptionError(ValueError):
 
 def log_window(params: Mapping[str, Any]) -> Window:
     """The window that a module's parameters ask for, as seen from now."""
-    span = _SPAN.fullmatch(params["log_since"].strip())
+    span = re.fullmatch(_SPAN, params["log_since"].strip())
     if span is None:
         raise LogOptionError(f"log_since: {params['log_since']!r} is no span of time; give seconds, or 90m, 24h, 7d")
     if params["log_bytes"] < 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils import _observation
+from ansible_collections.sre.bad_gateway.plugins.module_utils import _observation, _version
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import ObservationError
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils import _run_directory
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._run_directory import HostRecord, RunDirectoryError
@@ -107,10 +107,10 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_bridge_names_every_part_of_an_observation() -> None:
     whole: dict[str, object] = dict.fromkeys(_observation.Observation.__annotations__)
-    whole["schema"] = _observation.SCHEMA_VERSION
+    whole["schema"] = _version.SCHEMA_VERSION
     assert _observation.checked(whole, source="x") == whole
 
 
 def test_hosts_and_galaxy_know_the_same_version() -> None:
-    galaxy = Path(_observation.__file__).parents[2] / "galaxy.yml"
-    assert f"\nversion: {_observation.COLLECTION_VERSION}\n" in galaxy.read_text()
+    galaxy = Path(_version.__file__).parents[2] / "galaxy.yml"
+    assert f"\nversion: {_version.COLLECTION_VERSION}\n" in galaxy.read_text()

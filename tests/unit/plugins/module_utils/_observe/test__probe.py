@@ -125,7 +125,7 @@ def test_a_silent_server_costs_only_itself() -> None:
     other = socket.create_server(("127.0.0.1", 0))
     with socket.create_server(("127.0.0.1", 0)) as silent, serving(other, answer):
         wanted = [tcp(silent), tcp(other)]
-        found = look([View(MYSELF, wanted)], mode="request", seconds=0.6, notes=Notes()).probes
+        found = look([View(MYSELF, wanted)], mode="request", seconds=2, notes=Notes()).probes
     assert [(one["outcome"], one["phase"]) for one in found] == [("timeout", "read"), ("answered", "read")]
 
 
