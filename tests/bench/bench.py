@@ -35,7 +35,7 @@ from lab import Fleet, HostSpec  # noqa: E402  # the lab lies beside this direct
 BIN = ROOT / ".venv" / "bin"
 OUTPUT = ROOT / ".work" / "bench"
 
-#: What root of a machine may, and root of a container by itself may not: read what /proc says of other users' processes.
+#: What root of a machine may, and a container's by itself may not: read what /proc says of other users' processes.
 ALL_OF_PROC = ("SYS_PTRACE",)
 
 
