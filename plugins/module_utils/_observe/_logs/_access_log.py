@@ -34,7 +34,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fo
     add_minute,
     newest_minutes,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import address_endpoint
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._peer import address_endpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_log_line
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
 

@@ -21,15 +21,12 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fo
     Tally,
     newest_minutes,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import (
-    Kind,
-    classify,
-    endpoint_of,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._peer import endpoint_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_log_line
 
 if TYPE_CHECKING:
     from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey, ErrorLogEvent
+    from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import Kind
 
 _HEADS = 10_000  # messages whose kind is remembered
 _LONGEST = 4096  # bytes; nginx cuts its lines at 2048
@@ -187,6 +184,9 @@ class ErrorLines:
 
     def _kind(self, head: bytes) -> Kind | None:
         if head not in self._heads:
+            # Not before: a host whose nginx had nothing to say compiles no grammar.
+            from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import classify
+
             if len(self._heads) >= _HEADS:
                 self._heads.clear()
             self._heads[head] = classify(head.decode("utf-8", "replace"))

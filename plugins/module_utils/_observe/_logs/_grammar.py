@@ -14,6 +14,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._peer import address_endpoint
+
 if TYPE_CHECKING:
     from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import EndpointKey
 
@@ -168,8 +170,6 @@ def _grammar(word: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 _FIRST_WORD = r"\w+"
 _ERRNO = r"\((\d+): "
-_PEER = r"(?P<scheme>\w+)://(?:unix:(?P<path>[^:]+)|(?P<host>\[[^\]]+\]|[^/:?]+)(?::(?P<port>\d+))?)"
-_ADDRESS = r"(?:\[[^\]]+\]|[^/:?\s]+):\d+"
 
 
 class Kind(NamedTuple):
@@ -197,18 +197,3 @@ def classify(head: str) -> Kind | None:
                 detail=detail[:_DETAIL_LENGTH] if detail else None,
             )
     return None
-
-
-def address_endpoint(address: str) -> EndpointKey | None:
-    """The endpoint of an address as nginx prints it: `127.0.0.1:8000`, `unix:/run/x.sock`; None for any other text."""
-    if address.startswith("unix:"):
-        return address
-    return f"tcp:{address}" if re.fullmatch(_ADDRESS, address) else None
-
-
-def endpoint_of(upstream: str) -> EndpointKey | None:
-    """The endpoint in an `upstream:` field; None for the name of an upstream block, which has no port."""
-    peer = re.match(_PEER, upstream)
-    if peer and peer["path"]:
-        return f"unix:{peer['path']}"
-    return f"tcp:{peer['host']}:{peer['port']}" if peer and peer["port"] else None

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import (
-    address_endpoint,
-    classify,
-    endpoint_of,
-)
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._grammar import classify
 
 HEADER = "while reading response header from upstream"
 CONNECTING = "while connecting to upstream"
@@ -95,20 +91,6 @@ def test_signatures(head: str, signature: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("upstream", "endpoint"),
-    [
-        ("http://127.0.0.1:8000", "tcp:127.0.0.1:8000"),
-        ("https://[::1]:8443/x", "tcp:[::1]:8443"),
-        ("http://unix:/run/x.sock:/a", "unix:/run/x.sock"),
-        ("uwsgi://unix:///run/x.sock:", "unix:///run/x.sock"),
-        ("http://backend/", None),
-    ],
-)
-def test_endpoint_of_an_upstream_field(upstream: str, endpoint: str | None) -> None:
-    assert endpoint_of(upstream) == endpoint
-
-
-@pytest.mark.parametrize(
     ("head", "errno", "endpoint", "detail"),
     [
         (f"connect() failed (111: Connection refused) {CONNECTING}", 111, None, None),
@@ -184,8 +166,3 @@ def test_what_a_message_tells_beside_its_name(
     kind = classify(head)
     assert kind is not None
     assert (kind.errno, kind.endpoint, kind.detail) == (errno, endpoint, detail)
-
-
-@pytest.mark.parametrize("text", ["", "app", "127.0.0.1", "upstream name:80"])
-def test_what_is_no_address(text: str) -> None:
-    assert address_endpoint(text) is None
