@@ -169,6 +169,7 @@ record:
   sample: /home/admin/bad_gateway_report/observations/web1.json
 """
 
+import gc
 import json
 
 from ansible.module_utils.basic import AnsibleModule
@@ -180,6 +181,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._payload import (
 )
 
 compile_once()
+gc.disable()  # this process lives for a second: walks through all that was imported cost more than they would free
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._collect import ObserveOptions, observe
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import (
