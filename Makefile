@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 NOX := .venv/bin/nox --non-interactive
-HOSTS ?= 10
+HOSTS ?= 20
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-down test lint sanity unit molecule molecule-long faults kill-points bench clean
@@ -48,7 +48,7 @@ faults: setup ## break real hosts in every way and see which cause is named firs
 corpus: setup ## edit every nginx config below DIR=... in memory, and show which are served and which refused, and why
 	@.venv/bin/python tests/corpus.py $(DIR) $(if $(NGINX),--nginx $(NGINX))
 
-bench: setup ## what an audit costs, as ratios to a ping, to a hand-written playbook and to nginx -t; HOSTS=10
+bench: setup ## what an audit costs, as ratios to a ping, to a hand-written playbook and to nginx -t; HOSTS=20
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS)
 	@.venv/bin/python tests/bench/bench.py --hosts $(HOSTS) --rtt 20
 	@.venv/bin/python tests/bench/large.py

@@ -5,10 +5,9 @@
 """What an audit costs, in one run on one machine: ratios to a bare ping and to a hand-written playbook.
 
 The hosts are the lab's, each with nginx and a site in front of a gunicorn, all healthy. Every command runs
-several times in turn, so that a slow moment of the machine meets them all. Medians are compared, and the fastest runs:
-what slows a run down is the machine's other work, so on a restless one those tell more. That the hosts share the
-controller's cores favours the ping. That they are next door favours it too, as it goes there and back more often: with
-`--rtt` they are as far away as ordinary hosts are.
+several times in turn, so that a slow moment of the machine meets them all, and is compared with the ping of the same
+turn. That the hosts share the controller's cores favours the ping. That they are next door favours it too, as it goes
+there and back more often: with `--rtt` they are as far away as ordinary hosts are.
 """
 
 from __future__ import annotations
@@ -97,19 +96,17 @@ def compare(inventory: Path, *, rounds: int) -> dict[str, list[Cost]]:
 
 
 def show(costs: Mapping[str, Sequence[Cost]], *, hosts: int, rtt: float) -> None:
-    """Print the ratios."""
+    """Print the ratios: each the median of those of the single rounds."""
     distance = f", {rtt:g} ms away and back" if rtt else ""
-    print(f"\n{hosts} hosts{distance}; wall time and the controller's CPU time, as ratios")
-    for title, choose in (("medians", statistics.median), ("fastest", min)):
-        _show_row(title, ["wall s", "cpu s", "wall / ping", "wall / by hand", "cpu / ping"])
-        chosen = {
-            name: Cost(wall=choose([one.wall for one in seen]), cpu=choose([one.cpu for one in seen]))
-            for name, seen in costs.items()
-        }
-        ping, by_hand = chosen["ping"], chosen["by hand"]
-        for name, cost in chosen.items():
-            ratios = (cost.wall / ping.wall, cost.wall / by_hand.wall, cost.cpu / ping.cpu)
-            _show_row(name, [f"{cost.wall:.1f}", f"{cost.cpu:.1f}", *(f"{ratio:.2f}" for ratio in ratios)])
+    print(f"\n{hosts} hosts{distance}; wall time and the controller's CPU time, medians, and ratios within a round")
+    _show_row("", ["wall s", "cpu s", "wall / ping", "lowest", "highest", "wall / by hand", "cpu / ping"])
+    for name, seen in costs.items():
+        to_ping = [one.wall / ping.wall for one, ping in zip(seen, costs["ping"])]
+        to_hand = [one.wall / by_hand.wall for one, by_hand in zip(seen, costs["by hand"])]
+        cpu = [one.cpu / ping.cpu for one, ping in zip(seen, costs["ping"])]
+        seconds = [statistics.median(one.wall for one in seen), statistics.median(one.cpu for one in seen)]
+        ratios = [statistics.median(to_ping), min(to_ping), max(to_ping), *map(statistics.median, (to_hand, cpu))]
+        _show_row(name, [*(f"{each:.1f}" for each in seconds), *(f"{each:.2f}" for each in ratios)])
 
 
 def _show_row(name: str, cells: Iterable[str]) -> None:
@@ -119,7 +116,7 @@ def _show_row(name: str, cells: Iterable[str]) -> None:
 def main() -> None:
     """Bring hosts up, measure, take them down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hosts", type=int, default=10, help="number of hosts (default 10)")
+    parser.add_argument("--hosts", type=int, default=20, help="number of hosts (default 20)")
     parser.add_argument("--rounds", type=int, default=5, help="counted runs of each command (default 5)")
     parser.add_argument("--rtt", type=float, default=0, help="milliseconds to a host and back (default 0: as they are)")
     arguments = parser.parse_args()
