@@ -18,9 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 import nox
+import yaml
 
 ROOT = Path(__file__).parent
 WORK = ROOT / ".work"
