@@ -386,7 +386,7 @@ FAULTS = (
                 gunicorn(arguments="--workers 1 --backlog 2"),
             )
         },
-        (Ask((504, 200), path="/slow-1", times=20, at_once=20),),
+        (Ask((504, 200), path="/slow-1", times=12, at_once=12),),
         (Ask((200,)),),
         (Named("tcp_backlog_overflow", severity="intermittent"),),
         never=("firewall_drop", "app_slow", "app_not_running"),
