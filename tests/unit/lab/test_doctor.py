@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+
 from lab._doctor import COMMANDS, Facts, advice, cgroup_layout, install_command, judge, packages_of, runtime_arguments
 
 GOOD = Facts(

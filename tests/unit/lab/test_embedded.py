@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lab._embedded import (
     HOSTS,
     EmbeddedHost,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lab._cli import parse_host, parser
 from lab._commands import LabError
 from lab._declared import DEMO_HOSTS, REQUESTS

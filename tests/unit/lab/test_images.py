@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lab._commands import LabError
 from lab._images import apt_settings, cache_key, mirror_of, mmdebstrap_arguments, tag_of
 from lab._trees import Entry

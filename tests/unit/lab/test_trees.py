@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from lab._commands import LabError
 from lab._trees import Entry, enabling_link, entries_of, lay_over, tar_of
 
