@@ -24,6 +24,7 @@ spec.loader.exec_module(payload)
 payload.unpack_crossplane(sys.stdin.read(), sys.argv[2])
 import crossplane
 print(crossplane.__file__)
+print("DIRECTIVES" in vars(sys.modules["crossplane.analyzer"]))
 print(json.dumps(crossplane.parse(sys.argv[3], check_ctx=False, check_args=False)))
 """
 
@@ -51,7 +52,8 @@ def test_a_host_without_crossplane_reads_nginx_files_with_the_one_that_travels(t
     command = [sys.executable, "-I", "-c", PROBE, str(_payload.__file__), str(tmp_path), str(config)]
     answer = subprocess.run(command, input=_shipping.crossplane_archive(), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    where, tree = answer.stdout.splitlines()
+    where, tables, tree = answer.stdout.splitlines()
+    assert tables == "False"
     assert where.startswith(str(tmp_path))
     assert json.loads(tree) == crossplane.parse(str(config), check_ctx=False, check_args=False)
     assert "unheard_of" in tree

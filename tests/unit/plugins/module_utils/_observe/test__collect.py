@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -136,3 +138,12 @@ def test_headers_with_credentials_stay_on_the_host(tmp_path: Path) -> None:
     settings = nginx["route_settings"][nginx["routes"][0]["settings"]]
     assert settings["proxy_set_header"] == [["Authorization", "***"], ["Cookie", "$http_cookie"], ["Host", "$host"]]
     assert "c2VjcmV0" not in repr(observation)
+
+
+def test_what_only_some_hosts_need_is_not_imported_before() -> None:
+    """Each host compiles it anew."""
+    look = f"import sys; sys.path[:0] = {sys.path!r}; import {observe.__module__}; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout.split()
+    own = {name.rpartition(".")[2] for name in imported if ".bad_gateway." in name}
+    assert "_collect" in own
+    assert not own & {"_observation", "_grammar", "_gunicorn", "_python_file", "_php_fpm", "_packet_filter"}
