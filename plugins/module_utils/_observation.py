@@ -8,8 +8,7 @@ An observation is plain JSON. Hosts produce it, the controller reads it, and not
 present; a value that could not be read is None or empty, and `missed` says what and why. Secrets are redacted and
 whole config files left out before it leaves the host.
 
-These are types. On hosts nothing imports this file but type checkers: making them takes a host longer than many a
-collector needs.
+Collectors import these types for type checkers only: making them takes a host longer than many a collector needs.
 """
 
 from __future__ import annotations

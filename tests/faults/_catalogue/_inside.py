@@ -142,6 +142,7 @@ FAULTS = (
                 f" s/^worker_processes .*/worker_processes 1;/' {NGINX_CONF};"
                 f" {RELOAD}"
             ),
+            # Whom nginx has no room for gets no answer.
             Ask((0, 200, 500), path="/slow-1", times=30, at_once=30, patience=20),
         ),
         (Run("sleep 2"), *WORKS),
@@ -156,6 +157,7 @@ FAULTS = (
             Run(
                 f"sed -i 's/^worker_processes .*/worker_processes 1; worker_rlimit_nofile 20;/' {NGINX_CONF}; {RELOAD}"
             ),
+            # Whom nginx has no room for gets no answer.
             Ask((500, 0, 200), path="/slow-1", times=30, at_once=30, patience=20),
         ),
         (Run("sleep 2"), *WORKS),

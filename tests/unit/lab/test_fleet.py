@@ -62,9 +62,9 @@ def test_addresses_skip_those_of_the_network_itself() -> None:
     assert addresses_in("10.89.4.0/24", ["a", "b"]) == {"a": "10.89.4.10", "b": "10.89.4.11"}
 
 
-def arguments(*, cgroup: str = "v2", max_files: int = 1048576) -> list[str]:
+def arguments(*, cgroup: str = "v2", max_files: int = 1048576, capabilities: tuple[str, ...] = ()) -> list[str]:
     return create_arguments(
-        spec=HostSpec("b", image="debian13"),
+        spec=HostSpec("b", image="debian13", capabilities=capabilities),
         container="lab-x-f-b",
         network="lab-x-f",
         labels={"l": "/check out"},
@@ -72,6 +72,11 @@ def arguments(*, cgroup: str = "v2", max_files: int = 1048576) -> list[str]:
         cgroup=cgroup,
         max_files=max_files,
     )
+
+
+def test_root_of_a_host_may_more_where_that_is_asked_for() -> None:
+    assert "--cap-add=SYS_ADMIN,NET_ADMIN" in arguments()
+    assert "--cap-add=SYS_ADMIN,NET_ADMIN,SYS_PTRACE" in arguments(capabilities=("SYS_PTRACE",))
 
 
 def test_a_host_knows_the_others_by_name_and_has_its_address() -> None:

@@ -23,7 +23,7 @@ _ASKED = r"(?:SIG)?(?:HUP|INT|QUIT|TERM)\b"
 _ASKED_NUMBERS = r"(?:1|2|3|15)\b"
 
 #: The first match wins: what names its cause comes before what only says that something failed. What every start says
-#: comes first of all: most hosts have no other line, and need none of the other patterns.
+#: comes first of all: a host where nothing went wrong has no other line, and compiles no other pattern.
 _PATTERNS = (
     ("gunicorn_booting_worker", r"Booting worker with pid: \d+"),
     ("systemd_started", r"^Started [^\n]+\.$"),
