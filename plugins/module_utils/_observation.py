@@ -241,6 +241,7 @@ class AppServer(TypedDict):
     kind: str  # gunicorn | uwsgi | node | uvicorn | php-fpm | puma | other
     unit: str | None
     pids: list[int]  # empty when it does not run
+    running_since: str  # "2026/11/21 03:00:00", local: its master was started then; "" when not known
     binds: list[EndpointKey]  # where its settings say that it listens
     binds_known: bool  # False: its settings could not be read as far as that; `binds` may be incomplete
     binds_from: str  # "ExecStart", "GUNICORN_CMD_ARGS", "/srv/app/gunicorn.conf.py", "default", ...
@@ -313,6 +314,7 @@ class ErrorLog(TypedDict):
     size: int  # bytes of the file
     bytes_read: int
     files_read: list[str]  # the log itself and what was rotated away from it, newest first
+    whole: bool  # all lines of the time that was asked for were read
     since: str | None  # time of the oldest line that was read
     lines: int
     unclassified: int  # lines about an upstream that no signature matches

@@ -64,6 +64,9 @@ ansible_facts:
           description: Its processes. Empty when it does not run.
           type: list
           elements: int
+        running_since:
+          description: When its master was started, by the host's clock. Empty when that is not known.
+          type: str
         version:
           description: Its version, empty when it cannot be told without running it.
           type: str
@@ -140,6 +143,7 @@ ansible_facts:
       - kind: gunicorn
         unit: shop.service
         pids: [812, 815, 816]
+        running_since: 2026/11/21 03:00:00
         version: 20.1.0
         binds: ["unix:/run/shop/app.sock"]
         binds_known: true

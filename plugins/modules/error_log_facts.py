@@ -91,6 +91,9 @@ ansible_facts:
           description: Files that were read, newest first.
           type: list
           elements: str
+        whole:
+          description: Whether all lines of the time that was asked for were read.
+          type: bool
         since:
           description: The time of the oldest line that was read, in the host's local time.
           type: str
@@ -167,6 +170,7 @@ ansible_facts:
         size: 30412
         bytes_read: 81207
         files_read: [/var/log/nginx/error.log, /var/log/nginx/error.log.1]
+        whole: true
         since: 2026/11/20 04:12:51
         lines: 341
         unclassified: 0

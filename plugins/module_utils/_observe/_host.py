@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _netlink
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import namespace_of
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time
 
 if TYPE_CHECKING:
     from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import HostInfo
@@ -59,7 +59,7 @@ def read_host(*, systemd: bool, notes: Notes) -> HostInfo:
         "addresses": own_addresses(notes),
         "boot_id": _boot_id(notes),
         "network_namespace": _network_namespace(notes),
-        "local_time": time.strftime("%Y/%m/%d %H:%M:%S"),
+        "local_time": local_time(time.time()),
         "python": platform.python_version(),
         "uid": os.geteuid(),
         "systemd": systemd,

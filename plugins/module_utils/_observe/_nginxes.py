@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +24,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe import _i
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._probe_child import Viewpoint
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import ProcessTable, namespace_of
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import HIDDEN, is_secret_name, redact
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import Units
 
 if TYPE_CHECKING:
@@ -130,14 +129,10 @@ def _read_instance(instance: _instances.Instance, test: Future[ConfigTest], *, s
         "statuses": _statuses.config_statuses(config),
         "open_files_limit": instance.open_files_limit,
         "open_files": instance.open_files,
-        "workers_since": _local_time(instance.workers_since),
+        "workers_since": "" if instance.workers_since is None else local_time(instance.workers_since),
         "runs_as_configured": _instances.runs_as_configured(instance, config.files),
     }
     return Nginx(found=instance, shown=shown, endpoints=_routes.endpoints(passes))
-
-
-def _local_time(seconds: float | None) -> str:
-    return "" if seconds is None else time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds))
 
 
 def _say_unread_listeners(nginx: NginxInstance, *, notes: Notes) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, run
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time, run
 
 if TYPE_CHECKING:
     from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Denial
@@ -81,7 +80,7 @@ def parse_denials(lines: Iterable[str]) -> list[Denial]:
         denial["count"] += 1
         when = re.search(_TIME, line)
         if when:
-            denial["last"] = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(int(when["seconds"])))
+            denial["last"] = local_time(int(when["seconds"]))
         denial["sample"] = redact(line.strip())[:500]
     return list(found.values())
 

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What collectors share: commands bounded in time, names of users, and the list of what could not be seen."""
+"""What collectors share: commands bounded in time, names of users, times, and the list of what could not be seen."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,11 @@ def reason(why: object) -> str:
     if isinstance(why, OSError) and why.strerror:
         return why.strerror
     return str(why)
+
+
+def local_time(seconds: float) -> str:
+    """A time of the epoch as nginx prints it, by this host's clock."""
+    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(seconds))
 
 
 class Ran(NamedTuple):

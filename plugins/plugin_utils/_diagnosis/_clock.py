@@ -35,6 +35,12 @@ def seconds_ago(observation: Observation, text: str) -> float | None:
     return seconds_between(text, observation["host"]["local_time"])
 
 
+def minute_before(observation: Observation, seconds: float) -> str:
+    """The minute so long before the host was looked at, as logs are counted by; "" when that is not known."""
+    now = moment(observation["host"]["local_time"])
+    return (now - timedelta(seconds=seconds)).strftime("%Y/%m/%d %H:%M") if now else ""
+
+
 def are_together(per_minute: Iterable[str], others: Iterable[str]) -> bool:
     """Tell whether some of the one happened within a minute of some of the other, by one host's clock."""
     found = [when for minute in per_minute if (when := moment(f"{minute}:00"))]

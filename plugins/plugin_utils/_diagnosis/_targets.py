@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Probe
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addresses import (
@@ -22,6 +22,7 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._addres
     key_of,
     overlap,
 )
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._beginning import served_before
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._bystanders import bystanders
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import (
     NOBODY_THERE,
@@ -51,6 +52,15 @@ class Candidate:
     def is_certain(self) -> bool:
         """What kind of program an `other` is was not recognised: it may be a monitoring agent as well as an app."""
         return self.proven and self.app["kind"] != "other"
+
+
+class _Doubts(NamedTuple):
+    """What speaks against the only candidate."""
+
+    contested: bool  # it could be meant for another dead address too
+    dying: list[str]  # units that could be meant instead
+    others: dict[str, Evidence]  # who may have started, or may need, either of the two
+    served: list[Evidence]  # that the address was right while the candidate ran already
 
 
 def wrong_upstream_address(fleet: Fleet, remaining: Sequence[Failure]) -> list[Explanation]:
@@ -202,15 +212,19 @@ def _pass_to(failure: Failure, place: Place, key: str) -> str | None:
 def _explanation(
     fleet: Fleet, failure: Failure, place: Place, candidates: list[Candidate], *, contested: bool
 ) -> Explanation:
-    dying, others = _dying(fleet, place.host) if candidates else [], bystanders(fleet, place.host)
-    is_clear = len(candidates) == 1 and candidates[0].is_certain and not contested and not dying and not others
-    chosen = candidates[0] if is_clear else None
+    doubts = _Doubts(
+        contested=contested,
+        dying=_dying(fleet, place.host) if candidates else [],
+        others=bystanders(fleet, place.host),
+        served=[each for one in candidates for each in served_before(fleet, failure, place.host, one.app)],
+    )
+    chosen = candidates[0] if len(candidates) == 1 and candidates[0].is_certain and not any(doubts) else None
     finding = Finding(
         cause="wrong_upstream_address",
         host=failure.host,
         subject=failure.endpoint["key"],
         severity=failure.severity,
-        confidence=failure.confidence if chosen else "likely" if candidates and not (dying or others) else "possible",
+        confidence=failure.confidence if chosen else "likely" if candidates and not any(doubts[1:]) else "possible",
         routes=affected(failure.uses),
         endpoint=failure.endpoint["key"],
         evidence=(
@@ -221,13 +235,12 @@ def _explanation(
                 source=place.host,
             ),
             *(_candidate_evidence(place.host, candidate) for candidate in candidates),
-            *(_dying_evidence(place.host, name) for name in dying),
-            *others.values(),
+            *(_dying_evidence(place.host, name) for name in doubts.dying),
+            *doubts.others.values(),
+            *doubts.served,
             *_unreachable_evidence(fleet, failure, place),
         ),
-        fix=_fix(
-            failure, candidates, chosen, doubt=_doubt(candidates, contested=contested, dying=dying, others=others)
-        ),
+        fix=_fix(failure, candidates, chosen, doubt=_doubt(candidates, doubts)),
     )
     app = (place.host, chosen.app["unit"]) if chosen and chosen.app["unit"] else None
     return Explanation(finding, (failure,), app=app)
@@ -262,15 +275,17 @@ def _dying_evidence(host: str, name: str) -> Evidence:
     return Evidence(kind="unit", text=text, source=host)
 
 
-def _doubt(candidates: list[Candidate], *, contested: bool, dying: list[str], others: Iterable[str]) -> str:
-    if contested:
+def _doubt(candidates: list[Candidate], doubts: _Doubts) -> str:
+    if doubts.contested:
         return "other routes could be meant for the same app server"
-    if dying:
-        return f"or mend {', '.join(dying)}, if that is to listen there"
+    if doubts.dying:
+        return f"or mend {', '.join(doubts.dying)}, if that is to listen there"
+    if doubts.served:
+        return "or start what listened there before, which is more likely"
     if len(candidates) != 1:
         return "several app servers have no route"
-    if others and candidates[0].is_certain:
-        return f"or look at {', '.join(others)} first, which may have to do with either of the two"
+    if doubts.others and candidates[0].is_certain:
+        return f"or look at {', '.join(doubts.others)} first, which may have to do with either of the two"
     return "what program it is was not recognised" if candidates[0].proven else "it was not probed"
 
 

@@ -50,7 +50,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processe
     in_container,
 )
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def _app_server(server: _Server, *, table: ProcessTable, cgroups: Cgroups, notes
         "kind": server.program if server.program in KINDS else "other",
         "unit": server.unit,
         "pids": sorted(server.pids),
+        "running_since": local_time(server.root.started) if server.root else "",
         "binds": list(dict.fromkeys(server.handed_keys if is_handed else reading.binds)),
         "binds_known": is_handed or reading.binds_known,
         "binds_from": server.handed if is_handed else reading.binds_from,

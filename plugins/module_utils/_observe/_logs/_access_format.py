@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import NamedTuple
+
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import local_time
 
 _VARIABLE = r"\$(?:\{(\w+)\}|(\w+))"
 _BEFORE = 12  # characters of the text before a variable that tell its place
@@ -71,7 +72,7 @@ class Format(NamedTuple):
         """A time as "2026/11/21 03:50:01"."""
         text = raw.decode("ascii")
         if self.clock == "msec":
-            return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(int(text.partition(".")[0])))
+            return local_time(int(text.partition(".")[0]))
         if self.clock == "time_iso8601":
             return text.replace("-", "/").replace("T", " ")
         return f"{text[7:11]}/{_MONTHS.get(text[3:6], '00')}/{text[:2]} {text[12:]}"

@@ -39,6 +39,7 @@ def _closed(setting: ErrorLogSetting, why: str) -> ErrorLog:
         "size": 0,
         "bytes_read": 0,
         "files_read": [],
+        "whole": False,
         "since": None,
         "lines": 0,
         "unclassified": 0,
@@ -55,6 +56,7 @@ def _opened(setting: ErrorLogSetting, taken: Taken, lines: ErrorLines) -> ErrorL
         "size": taken.size,
         "bytes_read": taken.bytes_read,
         "files_read": taken.files,
+        "whole": taken.whole,
         "since": lines.since,
         "lines": lines.lines,
         "unclassified": lines.unclassified,
@@ -83,6 +85,8 @@ def _read(setting: ErrorLogSetting, *, reader: LogReader, allowance: Allowance) 
     allowance.spend(taken.bytes_read)
     if not taken.files:
         return _closed(setting, "another name of a log that was read already")
+    if not taken.whole:
+        reader.notes.miss(f"older lines of error log {path}", f"only its newest {taken.bytes_read:,} bytes were read")
     _say_left_out(path, lines, notes=reader.notes)
     return _opened(setting, taken, lines)
 
@@ -104,7 +108,7 @@ def _read_journal(setting: ErrorLogSetting, units: Sequence[str], *, window: Win
     text = "".join(f"{line}\n" for line in found).encode("utf-8", "replace")
     lines.add(text)
     _say_left_out(destination, lines, notes=notes)
-    return _opened(setting, Taken(size=len(text), bytes_read=len(text)), lines)
+    return _opened(setting, Taken(size=len(text), bytes_read=len(text), whole=not why), lines)
 
 
 def read_error_logs(

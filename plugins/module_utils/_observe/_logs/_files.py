@@ -15,13 +15,12 @@ import os
 import re
 import stat
 import struct
-import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Callable, NamedTuple, Optional
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, reason
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time, reason
 
 #: The first time in a piece of a log, as "2026/11/21 03:50:01"; None when it holds none.
 Stamp = Callable[[bytes], Optional[str]]
@@ -32,7 +31,6 @@ _STEP = 64 << 10  # bytes looked through for a time stamp at once
 _STEPS = 16
 _INFLATED = 256 << 20  # a compressed file is read from its beginning: not one that holds more than this
 _FAIR_SHARES = 4  # all logs of one sort together take as many bytes as this many of them may
-_TIME = "%Y/%m/%d %H:%M:%S"  # as nginx prints the host's local time
 
 # error.log.1, error.log-20261120, error.log-20261120.gz, error.log.room-1, and error-20261120.log of `extension .log`.
 _ROTATED = (
@@ -57,11 +55,6 @@ class Window(NamedTuple):
         return Window(since=self.since, limit=self.limit // 4)
 
 
-def local_time(seconds: float) -> str:
-    """A time of the epoch as nginx prints it."""
-    return time.strftime(_TIME, time.localtime(seconds))
-
-
 @dataclass
 class Taken:
     """What was read of one log."""
@@ -69,6 +62,7 @@ class Taken:
     size: int = 0  # of the log itself
     bytes_read: int = 0
     files: list[str] = field(default_factory=list)  # newest first
+    whole: bool = True  # nothing of the window was left out
 
 
 class _Directories:
@@ -182,11 +176,13 @@ class LogReader:
         for older in _newest_first(self._directories.rotated(path), since=self.window.since):
             left = limit - taken.bytes_read
             if left <= 0:
+                taken.whole = False
                 break
             try:
                 self._take(older, limit=left, taken=taken, stamp=stamp, consume=consume)
             except (OSError, EOFError, zlib.error) as error:
                 self.notes.miss(f"rotated log {older}", reason(error))
+                taken.whole = False
         return taken
 
     def _take(self, path: str, *, limit: int, taken: Taken, stamp: Stamp, consume: Callable[[bytes], None]) -> None:
@@ -198,24 +194,28 @@ class LogReader:
             self._read.add(identity)
             compressed = re.fullmatch(_ROTATED, path) if taken.files else None
             if compressed and compressed["compressed"] == ".gz":
-                read = self._inflate(file, limit=limit, consume=consume)
+                read, whole = self._inflate(file, limit=limit, consume=consume)
             elif compressed and compressed["compressed"]:
                 raise OSError(None, f"only gzip is read here, not {compressed['compressed']}")
             else:
-                read = self._plain(file, size=status.st_size, limit=limit, stamp=stamp, consume=consume)
+                read, whole = self._plain(file, size=status.st_size, limit=limit, stamp=stamp, consume=consume)
         taken.size = taken.size if taken.files else status.st_size
         taken.files.append(path)
         taken.bytes_read += read
+        taken.whole = taken.whole and whole
 
-    def _plain(self, file: BinaryIO, *, size: int, limit: int, stamp: Stamp, consume: Callable[[bytes], None]) -> int:
+    def _plain(
+        self, file: BinaryIO, *, size: int, limit: int, stamp: Stamp, consume: Callable[[bytes], None]
+    ) -> tuple[int, bool]:
+        """(bytes read, whether they are all of the window)."""
         begin = seek_time(file, size=size, begin=self.window.begin, stamp=stamp)
         start = _to_line(file, max(begin, size - limit))
         for block in blocks(file, left=size - start):
             consume(block)
-        return max(0, size - start)
+        return max(0, size - start), begin >= size - limit
 
     @staticmethod
-    def _inflate(file: BinaryIO, *, limit: int, consume: Callable[[bytes], None]) -> int:
+    def _inflate(file: BinaryIO, *, limit: int, consume: Callable[[bytes], None]) -> tuple[int, bool]:
         size = _inflated_size(file)
         if size > _INFLATED:
             raise OSError(None, f"holds {size >> 20} MiB, and can only be read from its beginning")
@@ -226,7 +226,7 @@ class LogReader:
                 inflated.readline(_BLOCK)
             for block in blocks(inflated, left=limit):  # type: ignore[arg-type]  # as good as one for reading
                 consume(block)
-            return inflated.tell() - start
+            return inflated.tell() - start, not start
 
 
 def _inflated_size(file: BinaryIO) -> int:

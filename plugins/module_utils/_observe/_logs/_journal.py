@@ -16,11 +16,16 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._app_log import read_app_logs
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_grammar import ANY
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._journal_lines import SAMPLE, Entry, Lines
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._redact import redact_message
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import SEARCH_PATH, Notes, Ran, run
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import (
+    SEARCH_PATH,
+    Notes,
+    Ran,
+    local_time,
+    run,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import Journal, Unit

@@ -35,6 +35,7 @@ def app(kind: str, reading: Reading) -> AppServer:
         kind=kind,
         unit=UNIT,
         pids=[1],
+        running_since="",
         binds=reading.binds,
         binds_known=reading.binds_known,
         binds_from=reading.binds_from,

@@ -81,6 +81,7 @@ def app(*listens: str, kind: str = "gunicorn") -> AppServer:
         kind=kind,
         unit=None,
         pids=[1],
+        running_since="",
         binds=[],
         binds_known=False,
         binds_from="",

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, Listener
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._app_servers._find import find_app_servers
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._processes import Process, ProcessTable
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._units import UnitFacts, Units, typed
 
 
@@ -26,7 +26,9 @@ def unit(name: str, command: str, **block: str) -> UnitFacts:
 
 def process(pid: int, argv: str, *, unit: str | None = None, parent: int = 1) -> Process:
     words = (argv,) if ": " in argv else tuple(argv.split())
-    return Process(pid=pid, parent=parent, name=argv[:15], argv=words, exe="", uid=0, gid=0, started=0.0, unit=unit)
+    return Process(
+        pid=pid, parent=parent, name=argv[:15], argv=words, exe="", uid=0, gid=0, started=60.0 * pid, unit=unit
+    )
 
 
 def table(tmp_path: Path, *processes: Process) -> ProcessTable:
@@ -90,6 +92,7 @@ def test_running_stopped_activated_and_loose_app_servers_and_no_daemons(tmp_path
         ("other", "go.service", [20], [], ["tcp:127.0.0.1:8002"]),
         ("gunicorn", None, [40, 41], [], ["tcp:127.0.0.1:8004"]),
     ]
+    assert [app["running_since"] for app in found] == [local_time(600), "", "", local_time(1200), local_time(2400)]
 
 
 def found(units: list[UnitFacts], processes: ProcessTable, listeners: list[Listener]) -> list[AppServer]:

@@ -105,6 +105,17 @@ def test_a_log_file_is_read_once(tmp_path: Path) -> None:
     assert [entry["why"] for entry in notes.entries] == ["another name of a log that was read already"]
 
 
+def test_lines_that_were_left_out_are_said(tmp_path: Path) -> None:
+    path, notes = tmp_path / "error.log", Notes()
+    path.write_text((line(REFUSED) + "\n") * 100)
+    (log,) = read(str(path), notes=notes)
+    assert (log["lines"], log["whole"], notes.entries) == (100, True, [])
+    (log,) = read(str(path), notes=notes, limit=path.stat().st_size // 2)
+    assert (log["lines"], log["whole"]) == (50, False)
+    why = f"only its newest {path.stat().st_size // 2:,} bytes were read"
+    assert notes.entries == [{"what": f"older lines of error log {path}", "why": why}]
+
+
 def test_many_logs_share_what_one_of_them_could_take(tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}.log" for name in "abcdefgh"]
     for path in paths:

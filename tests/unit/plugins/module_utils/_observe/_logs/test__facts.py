@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._facts import error_log_facts
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._files import local_time
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._options import (
     LogOptionError,
     log_window,
 )
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import local_time
 
 WINDOW = log_window({"log_since": "24h", "log_bytes": 64 << 20})
 

@@ -25,7 +25,7 @@ from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._logs._fi
     blocks,
     seek_time,
 )
-from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes
+from ansible_collections.sre.bad_gateway.plugins.module_utils._observe._shared import Notes, local_time
 
 NOW = time.time()
 HOUR = 3600.0
@@ -33,7 +33,7 @@ MIB = 1 << 20
 
 
 def line(seconds_ago: float, text: str = "x") -> bytes:
-    return f"{_files.local_time(NOW - seconds_ago)} [error] 1#1: {text}\n".encode()
+    return f"{local_time(NOW - seconds_ago)} [error] 1#1: {text}\n".encode()
 
 
 def written(path: Path, content: bytes, *, seconds_ago: float = 0.0) -> Path:
@@ -94,6 +94,7 @@ def test_all_files_of_the_window_are_read_newest_first(tmp_path: Path) -> None:
         b"second",
     ]
     assert (taken.size, taken.bytes_read, notes.entries) == (len(line(10, "now")), len(got), [])
+    assert taken.whole
 
 
 def test_bytes_are_bounded_over_all_files(tmp_path: Path) -> None:
@@ -103,7 +104,15 @@ def test_bytes_are_bounded_over_all_files(tmp_path: Path) -> None:
     limit = len(line(10)) * 100
     taken, got = read(log, notes=Notes(), limit=limit)
     assert [Path(file).name for file in taken.files] == ["error.log", "error.log.1"]
-    assert (taken.bytes_read, got.count(b"\n")) == (limit, 100)
+    assert (taken.bytes_read, got.count(b"\n"), taken.whole) == (limit, 100, False)
+
+
+def test_a_file_that_just_fits_leaves_older_ones_out(tmp_path: Path) -> None:
+    log = written(tmp_path / "error.log", line(10) * 10)
+    assert read(log, notes=Notes(), limit=log.stat().st_size)[0].whole
+    written(tmp_path / "error.log.1", line(HOUR), seconds_ago=60)
+    assert not read(log, notes=Notes(), limit=log.stat().st_size)[0].whole
+    assert not read(log, notes=Notes(), limit=log.stat().st_size - 1)[0].whole
 
 
 def test_a_compressed_file_counts_as_it_is_decompressed(tmp_path: Path) -> None:
@@ -114,6 +123,7 @@ def test_a_compressed_file_counts_as_it_is_decompressed(tmp_path: Path) -> None:
     assert got.count(b"new") in (48, 49)
     assert taken.bytes_read <= limit
     assert b"old" not in got
+    assert not taken.whole
 
 
 @pytest.mark.parametrize(
@@ -138,6 +148,7 @@ def test_rotated_files_that_cannot_be_read_are_said(name: str, content: bytes, w
     assert (taken.files, got[: len(line(10))]) == ([str(log)], line(10))
     assert [entry["what"] for entry in notes.entries] == [f"rotated log {tmp_path / name}"]
     assert why is None or notes.entries[0]["why"] == why
+    assert not taken.whole
 
 
 def test_the_window_is_entered_without_reading_what_lies_before(tmp_path: Path) -> None:
@@ -158,7 +169,7 @@ def test_the_window_is_entered_without_reading_what_lies_before(tmp_path: Path) 
             return data
 
     counting = Counting(path.read_bytes())
-    start = seek_time(counting, size=path.stat().st_size, begin=_files.local_time(NOW - 24 * HOUR), stamp=error_stamp)
+    start = seek_time(counting, size=path.stat().st_size, begin=local_time(NOW - 24 * HOUR), stamp=error_stamp)
     assert size - _files._STEP <= start <= size
     assert counting.read_bytes < 12 * _files._STEP
     _taken, got = read(path, notes=Notes(), limit=64 * MIB)

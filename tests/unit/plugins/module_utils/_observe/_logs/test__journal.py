@@ -180,7 +180,7 @@ def test_what_a_hung_journalctl_had_printed_counts(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_command_that_takes_too_long_leaves_what_it_printed() -> None:
-    ran = run(["sh", "-c", "echo one; sleep 60"], seconds=0.5)
+    ran = run(["sh", "-c", "echo one; exec sleep 60"], seconds=3)
     assert (ran.status, ran.stdout, ran.cut) == (None, "", "one\n")
 
 
