@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Mapping
 
-from ansible_collections.sre.bad_gateway.plugins.module_utils._change._worker_count import Count, Memory
+from ansible_collections.sre.bad_gateway.plugins.module_utils._change._worker_count import Count, Memory, mebibytes
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppCapacity
 
 #: Children mostly wait for a database; with more than this for each CPU they wait for each other.
 _MOST_PER_CPU = 10
-_MIB = 1 << 20
 
 
 def suitable_children(
@@ -31,7 +30,7 @@ def suitable_children(
         return None
     beside = f" beside {elsewhere} of other pools" if elsewhere else ""
     fitting = room // size - elsewhere
-    held = f"{room / _MIB:.0f} MiB hold {max(0, fitting)} children of {size / _MIB:.0f} MiB each{beside}"
+    held = f"{mebibytes(room)} hold {max(0, fitting)} children of {mebibytes(size)} each{beside}"
     limits = [(int(_MOST_PER_CPU * cpus), f"{_MOST_PER_CPU} x {cpus:g} CPUs; {held}"), (fitting, held)]
     if allowed:
         limits.append((allowed - elsewhere, f"process.max = {allowed}{beside}"))

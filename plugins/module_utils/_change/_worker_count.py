@@ -34,6 +34,11 @@ class Count:
     why: str
 
 
+def mebibytes(size: int) -> str:
+    """Memory as people read it; of a child that has not worked yet, a fraction may be its own."""
+    return f"{size / _MIB:.0f} MiB" if size >= _MIB else f"{size / _MIB:.1f} MiB"
+
+
 def suitable(capacity: AppCapacity, memory: Memory | None, *, now: int | None = None) -> Count | None:
     """None where nothing could be measured. `now` is what an earlier call led to."""
     cpus = capacity["cpus"]
@@ -47,8 +52,8 @@ def suitable(capacity: AppCapacity, memory: Memory | None, *, now: int | None = 
         return Count(wanted, f"{why}; memory could not be measured")
     fitting, of_what = min(limits)
     if fitting >= wanted:
-        return Count(wanted, f"{why}; memory holds {fitting} of {size / _MIB:.0f} MiB each ({of_what})")
-    why = f"{why}, but memory holds no more than {fitting} of {size / _MIB:.0f} MiB each ({of_what})"
+        return Count(wanted, f"{why}; memory holds {fitting} of {mebibytes(size)} each ({of_what})")
+    why = f"{why}, but memory holds no more than {fitting} of {mebibytes(size)} each ({of_what})"
     if now and now <= wanted and abs(fitting - now) * _NEAR <= now:
         return Count(now, f"{why}; {now} is near enough to stay")
     return Count(fitting, why)
@@ -60,7 +65,7 @@ def _limits(capacity: AppCapacity, memory: Memory | None, size: int) -> Iterator
     if limit:
         usable = limit - limit // _RESERVE_OF_LIMIT
         # The master is about as large as a worker.
-        yield max(1, usable // size - 1), f"limit of {limit / _MIB:.0f} MiB"
+        yield max(1, usable // size - 1), f"limit of {mebibytes(limit)}"
     if memory:
         more = (memory.available - memory.total // _RESERVE_OF_HOST) // size
-        yield max(1, (capacity["workers_running"] or 0) + more), f"{memory.available / _MIB:.0f} MiB available"
+        yield max(1, (capacity["workers_running"] or 0) + more), f"{mebibytes(memory.available)} available"

@@ -56,6 +56,12 @@ def test_as_many_as_memory_holds(
     assert count.workers == children
 
 
+def test_a_child_that_has_not_worked_yet_takes_something_all_the_same() -> None:
+    count = suitable_children(capacity(memory_per_worker=MIB // 4), HOST, now=1, elsewhere=0)
+    assert count is not None
+    assert "hold 6402 children of 0.2 MiB each" in count.why
+
+
 @pytest.mark.parametrize(("allowed", "children"), [(None, 19), (100, 19), (10, 7), (2, 1)])
 def test_not_more_than_php_fpm_lets_all_pools_have(allowed: int | None, children: int) -> None:
     measured = capacity(memory_per_worker=80 * MIB)
