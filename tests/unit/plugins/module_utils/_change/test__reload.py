@@ -135,7 +135,7 @@ def test_old_workers_are_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyP
     if drains:
         looks += [{7: shutting_down, 8: b"nginx: worker process"}, {8: b"nginx: worker process"}]
     assert reload(nginx(6))
-    assert sum(waited) == pytest.approx(_reload._PAUSE if drains else _reload._DRAIN, abs=_reload._PAUSE / 2)
+    assert len(waited) == 1 if drains else sum(waited) >= _reload._DRAIN
 
 
 RESUMED = {
