@@ -11,7 +11,7 @@ from typing import Callable, Sequence
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import JournalEvent, Listener, Unit
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis import _disk, _journals
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import seconds_ago, seconds_between
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence, Fix
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._supervision import REVIVING
@@ -165,16 +165,42 @@ def _disk_full(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | Non
     )
 
 
-def _exec_failed(_fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
-    if unit["raw"].get("ExecMainCode", "1") != "1" or unit["exit_code"] not in EXEC_STATUSES:
+def _exec_failed(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
+    status = unit["exit_code"] if unit["raw"].get("ExecMainCode", "1") == "1" else _status_before(fleet, host, unit)
+    if status not in EXEC_STATUSES:
         return None
-    said = EXEC_STATUSES[unit["exit_code"]]
-    text = f"{unit['name']}: systemd could not run its command, exit status {unit['exit_code']}/{said}"
+    text = f"{unit['name']}: systemd could not run its command, exit status {status}/{EXEC_STATUSES[status]}"
     return Trouble(
         "app_exec_failed",
         (Evidence(kind="unit", text=text, source=host), *_commands(host, unit)),
         f"Correct that setting in the files of {unit['name']} first, then apply this",
     )
+
+
+def _status_before(fleet: Fleet, host: str, unit: Unit) -> int | None:
+    """The exit status of systemd's own of a unit that is being started once more, which makes systemd forget it."""
+    if not _starts_once_more(fleet, host, unit):
+        return None
+    ends = [event["last"] for event in _journals.events(fleet, host, unit["name"], ("systemd_failed_result",))]
+    steps = {
+        step
+        for event in _journals.of_last_run(fleet, host, unit, ("systemd_exec_failed",))
+        if all((seconds_between(event["last"], end) or 0.0) <= 1.0 for end in ends)
+        for step in event["details"]
+    }
+    return next((status for status, said in EXEC_STATUSES.items() if said.partition(":")[0] in steps), None)
+
+
+def _ended_for_memory(fleet: Fleet, host: str, unit: Unit) -> bool:
+    if not _starts_once_more(fleet, host, unit):
+        return unit["result"] == "oom-kill"
+    said = _journals.of_last_run(fleet, host, unit, ("systemd_failed_result",))
+    return {result for event in said for result in event["details"]} == {"oom-kill"}
+
+
+def _starts_once_more(fleet: Fleet, host: str, unit: Unit) -> bool:
+    """Tell whether its main process runs at this moment, between two deaths."""
+    return is_looping(fleet, host, unit) and unit["raw"].get("ExecMainCode") == "0"
 
 
 def _port_conflict(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
@@ -211,7 +237,7 @@ def _boot_error(fleet: Fleet, host: str, unit: Unit, kind: str) -> Trouble | Non
 
 def _oom_policy(fleet: Fleet, host: str, unit: Unit, _kind: str) -> Trouble | None:
     said = _journals.of_last_run(fleet, host, unit, OOM_LINES)
-    if unit["result"] != "oom-kill":
+    if not _ended_for_memory(fleet, host, unit):
         return None
     limits = {name: unit["raw"][name] for name in ("OOMPolicy", "MemoryMax", "MemoryPeak") if unit["raw"].get(name)}
     shown = ", ".join(f"{name}={value}" for name, value in limits.items()) or "its limits are not known"

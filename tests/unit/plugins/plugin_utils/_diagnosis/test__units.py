@@ -58,6 +58,7 @@ def down(
 
 
 LOOP: dict[str, Any] = {"active_state": "activating", "sub_state": "auto-restart", "restarts": 7}
+STARTING = {**LOOP, "sub_state": "start", "result": "success", "exit_code": 0, "raw": {"ExecMainCode": "0"}}
 GIVEN_UP: dict[str, Any] = {"restarts": 5, "restart": "always"}
 STOPPED: dict[str, Any] = {"active_state": "inactive", "result": "success", "exit_code": 0}
 
@@ -75,6 +76,45 @@ CAUSES: dict[str, tuple[dict[str, Any], list[Any], str, bool]] = {
     "program not there": ({"exit_code": 203}, [], "app_exec_failed", False),
     "program not there, over and over": ({**LOOP, "exit_code": 203}, [], "app_exec_failed", False),
     "program not there, given up": ({**GIVEN_UP, "exit_code": 203}, [], "app_exec_failed", False),
+    "program not there, while it is starting once more": (
+        STARTING,
+        [said("systemd_exec_failed", details={"EXEC": 13}), said("systemd_failed_result", details={"exit-code": 13})],
+        "app_exec_failed",
+        False,
+    ),
+    "program was not there once, while it is starting once more": (
+        STARTING,
+        [
+            said("systemd_exec_failed", details={"EXEC": 1}, last="2026/11/21 02:59:50"),
+            said("systemd_failed_result", details={"exit-code": 2}),
+        ],
+        "app_crash_loop",
+        False,
+    ),
+    "program was not there, and somebody starts it anew": (
+        {**STARTING, "restarts": 0},
+        [said("systemd_exec_failed", details={"EXEC": 1}), said("systemd_failed_result", details={"exit-code": 1})],
+        "app_not_running",
+        True,
+    ),
+    "no memory, while it is starting once more": (
+        STARTING,
+        [said("systemd_failed_result", details={"oom-kill": 3})],
+        "unit_killed_by_oom_policy",
+        True,
+    ),
+    "no memory or something else, while it is starting once more": (
+        STARTING,
+        [said("systemd_failed_result", details={"oom-kill": 3, "exit-code": 1})],
+        "app_crash_loop",
+        False,
+    ),
+    "no memory before, while it waits for its next start": (
+        {**LOOP, "raw": {"ExecMainCode": "1"}},
+        [said("systemd_failed_result", details={"oom-kill": 3})],
+        "app_crash_loop",
+        False,
+    ),
     "killed by a signal of that number": (
         {"exit_code": 203, "raw": {"ExecMainCode": "2"}},
         [],
