@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from ansible_collections.sre.bad_gateway.plugins.module_utils._observation import AppServer, ErrorLogEvent
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._clock import minute_before, seconds_ago
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Failure
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import NOBODY_LINES, Failure
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import Evidence
-
-_GONE = ("connect_refused", "connect_enoent")
 
 #: So unlikely it has to be that nobody asked for a route that was broken in all the minutes without failures.
 _CHANCE = 0.001
@@ -38,9 +36,9 @@ def served_before(fleet: Fleet, failure: Failure, host: str, app: AppServer) -> 
     if (1 - len(failing) / (len(since) + 1)) ** len(before) > _CHANCE:
         return []
     text = (
-        f"it failed first at {first}, in {len(failing)} of {len(since)} minutes with requests since then and in none of"
-        f" {len(before)} before, in which nginx's configuration and {app['unit'] or app['kind']} were those of now: the"
-        " address was right, and what listened there has gone"
+        f"it failed first at {first}, in {len(failing)} of {len(since)} minutes with requests since {min(failing)} and"
+        f" in none of {len(before)} before the first, in which nginx's configuration and {app['unit'] or app['kind']}"
+        " were those of now: the address was right, and what listened there has gone"
     )
     return [Evidence(kind="access_log", text=text, source=failure.host)]
 
@@ -51,7 +49,7 @@ def _events(fleet: Fleet, failure: Failure) -> list[ErrorLogEvent]:
         (log, event)
         for log in fleet.observations[failure.host]["error_logs"]
         for event in log["events"]
-        if event["signature"] in _GONE and failure.uses[0].is_meant_by(event["endpoint"])
+        if event["signature"] in NOBODY_LINES and failure.uses[0].is_meant_by(event["endpoint"])
     ]
     return [event for _log, event in found] if all(log["whole"] for log, _event in found) else []
 

@@ -26,6 +26,8 @@ _WORKS = ("answered", "connected")
 
 #: Nothing takes the connection: the one kind of failure that says that no process is there.
 NOBODY_THERE = ("refused", "missing")
+#: What nginx logs then.
+NOBODY_LINES = ("connect_refused", "connect_enoent")
 
 
 _GAVE_UP = ("timeout_header", "timeout_send")

@@ -22,7 +22,11 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._compla
     healed_by_start,
 )
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._evidence import units_evidence
-from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import Explanation, affected
+from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._failures import (
+    NOBODY_LINES,
+    Explanation,
+    affected,
+)
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._fleet import Fleet, Use
 from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._model import (
     Confidence,
@@ -47,7 +51,6 @@ from ansible_collections.sre.bad_gateway.plugins.plugin_utils._diagnosis._units 
     trouble_of,
 )
 
-_GONE = ("connect_refused", "connect_enoent")
 _BROKEN = ("closed_before_header", "reset_before_header", "reset_on_send")
 _TIMED_OUT = ("timeout_connect", "connect_kernel_timeout")
 
@@ -81,7 +84,7 @@ def wrong_program_answers(fleet: Fleet, explanations: Sequence[Explanation]) -> 
 def app_comes_and_goes(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
     """nginx lost its app server lately, and its unit dies and is revived."""
     grouped: dict[tuple[str, str], list[Complaint]] = {}
-    for complaint in complaints(fleet, explanations, [*_GONE, *_BROKEN]):
+    for complaint in complaints(fleet, explanations, [*NOBODY_LINES, *_BROKEN]):
         unit = _unit(fleet, complaint)
         if unit is not None and complaint.place is not None and unit["restarts"] > 0:
             grouped.setdefault((complaint.place.host, unit["name"]), []).append(complaint)
@@ -119,7 +122,7 @@ def ipv6_was_tried(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Ex
 def restart_window(fleet: Fleet, explanations: Sequence[Explanation]) -> list[Explanation]:
     """Nobody listened for a moment, and then the unit was started, again and again."""
     found = []
-    for complaint in complaints(fleet, explanations, _GONE):
+    for complaint in complaints(fleet, explanations, NOBODY_LINES):
         unit, place = _unit(fleet, complaint), complaint.place
         gap = seconds_between(complaint.last, unit["active_since"]) if unit else None
         if unit is None or place is None or gap is None or not -1 <= gap <= _AFTER_GAP:

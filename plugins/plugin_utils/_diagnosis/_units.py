@@ -192,6 +192,7 @@ def _status_before(fleet: Fleet, host: str, unit: Unit) -> int | None:
 
 
 def _ended_for_memory(fleet: Fleet, host: str, unit: Unit) -> bool:
+    """Tell whether the kernel's killing ended it; all its failures have to say so where systemd has forgotten it."""
     if not _starts_once_more(fleet, host, unit):
         return unit["result"] == "oom-kill"
     said = _journals.of_last_run(fleet, host, unit, ("systemd_failed_result",))
